@@ -1,0 +1,107 @@
+"""Fine-tune a model as a recipe says, and measure it before and after.
+
+The run's folder is named after the recipe and its values, so the same command takes up an interrupted run by itself,
+and shows the result of a finished one.
+"""
+
+import argparse
+import sys
+from typing import Any
+
+from safetune.cli.extras import needing
+from safetune.cli.specs import checked_spec
+from safetune.errors import SpecError
+from safetune.recipe import Recipe, load_recipe
+from safetune.run import Run, writing
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("recipe", metavar="RECIPE", help="a recipe file, or a run's own recipe.toml")
+    parser.add_argument(
+        "overrides",
+        metavar="key=value",
+        nargs="*",
+        default=[],
+        help="values that beat the file's, as seed=1 lora.rank=16",
+    )
+    parser.add_argument(
+        "--run",
+        metavar="DIR",
+        help="the run's folder (default: a folder of its own under $SAFETUNE_RUNS\nor ~/.cache/safetune/runs)",
+    )
+    parser.add_argument(
+        "--fresh", action="store_true", help="begin anew; a run that is there is put aside under another name"
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="check all that the recipe names, say what would be done, do nothing"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train, or resume, or show what is there."""
+    recipe = load_recipe(args.recipe, args.overrides)
+    _check_spec(recipe)
+    if args.dry_run:
+        _show_plan(recipe)
+        return 0
+    folder = Run.folder_of(recipe, path=args.run)
+    if args.fresh or not (folder / "evaluation.json").exists():
+        _plan(recipe)  # everything wrong with the recipe is found before a folder is made
+    with Run.open(recipe, path=args.run, fresh=args.fresh) as opened:
+        if opened.finished:
+            _say(f"this run is finished; --fresh begins anew: {opened.path}")
+        else:
+            _train(opened)
+        show_result(opened)
+    return 0
+
+
+def _check_spec(recipe: Recipe) -> None:
+    """Refuse a spec whose rules cannot be kept: nothing can be learnt from it."""
+    if errors := checked_spec(recipe.spec, for_text=True).errors:
+        raise SpecError(f"{recipe.spec}: " + "; ".join(errors))
+
+
+def show_result(opened: Run) -> None:
+    """Print the table of before and after, and keep it in the run as a page."""
+    from rich.console import Console
+
+    from safetune.report import evaluation_page, evaluation_table
+
+    evaluation = opened.read_json("evaluation.json")
+    samples = opened.read_jsonl("samples.jsonl")[: opened.recipe.evaluate.samples_shown]
+    opened.write_text("report.md", evaluation_page(opened.recipe.name, evaluation, samples))
+    console = Console(highlight=False)
+    console.print(evaluation_table(evaluation))
+    console.print(f"run folder: {opened.path}", soft_wrap=True, markup=False)
+
+
+def _plan(recipe: Recipe) -> dict[str, Any]:
+    with needing("llm", "training a language model"):
+        from safetune.llm.train import plan
+    return plan(recipe)
+
+
+def _show_plan(recipe: Recipe) -> None:
+    facts = _plan(recipe)
+    facts["run folder"] = Run.folder_of(recipe)
+    width = max(map(len, facts))
+    for key, value in facts.items():
+        print(f"{key:{width}}  {', '.join(map(str, value)) if isinstance(value, list) else value}")
+
+
+def _train(opened: Run) -> None:
+    from safetune.progress import Progress
+
+    with needing("llm", "training a language model"):
+        from safetune.llm.train import train
+    for name, (then, now) in opened.changed_versions().items():
+        _say(f"note: this run began with {name} {then}, now it is {now}")
+    _say(f"run folder: {opened.path}")
+    with writing(opened.path), Progress() as progress:
+        train(opened.recipe, opened, progress)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)

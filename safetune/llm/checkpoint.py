@@ -1,0 +1,73 @@
+"""What a checkpoint holds besides TRL's own files: the value head, the spec, and a mark that it is whole.
+
+A process can die while a checkpoint is written. The mark is written last, so a folder without it is not resumed from.
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from safetune.errors import RunError
+from safetune.safeguard import Safeguard
+
+VALUE_HEAD_FILE = "value_head.safetensors"
+SPEC_FILE = "spec.toml"
+COMPLETE = "complete"
+
+
+def save_value_head(head: nn.Module, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file({key: value.detach().cpu().contiguous() for key, value in head.state_dict().items()}, folder / VALUE_HEAD_FILE)
+
+
+def load_value_head(head: nn.Module, folder: Path) -> None:
+    """Load the head saved beside an adapter.
+
+    Raises:
+        RunError: the file is missing, unreadable or of another shape (another spec, or another model).
+    """
+    path = folder / VALUE_HEAD_FILE
+    try:
+        head.load_state_dict(load_file(path))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise RunError(f"{path}: cannot load the value head: {error}") from error
+
+
+def write_spec(guard: Safeguard, folder: Path) -> None:
+    """Copy the spec that trained an adapter beside it, where the safeguard came from a file."""
+    source = Path(guard.spec.source)
+    if source.is_file():
+        shutil.copyfile(source, folder / SPEC_FILE)
+
+
+def mark_complete(folder: Path) -> None:
+    """Flush the checkpoint to disk, then write its mark."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            _flush(path)
+    mark = folder / COMPLETE
+    mark.touch()
+    _flush(mark)
+
+
+def latest_checkpoint(folder: Path) -> Path | None:
+    """The newest whole checkpoint; half-written ones are removed."""
+    whole = []
+    for path in folder.glob("checkpoint-*"):
+        if (path / COMPLETE).is_file():
+            whole.append((int(path.name.split("-")[1]), path))
+        else:
+            shutil.rmtree(path)
+    return max(whole)[1] if whole else None
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,6 @@
+"""Run folders: everything that one training leaves behind, written so that no moment of death loses it."""
+
+from safetune.run.files import writing
+from safetune.run.folder import Run, runs_root
+
+__all__ = ["Run", "runs_root", "writing"]

@@ -1,0 +1,64 @@
+"""Wrong specs, recipes and calls: each gets one `error:` that says what is wrong where, and exit code 2."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.bad_input.cases import CASES, CHECK, DRY, Case
+from tests.bad_input.page import PAGE, call, page
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.what)
+def test_a_mistake_gets_a_message_and_exit_code_2(case: Case, tmp_path: Path) -> None:
+    code, _, err = call(case, tmp_path)
+    assert code == 2, err
+    assert err.startswith("error: ")
+    assert err.count("error: ") == 1
+    assert "Traceback" not in err
+    for words in case.says:
+        assert words in err
+
+
+def test_the_right_files_are_right(tmp_path: Path) -> None:
+    """Else the cases could fail for another reason than the one they name."""
+    for argv in (CHECK, DRY, "check recipe.toml"):
+        assert call(Case("nothing", argv, ()), tmp_path)[0] == 0
+
+
+def test_a_mistake_in_a_process_of_its_own(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "safetune", "check", "none.toml"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: none.toml: cannot read this spec file: No such file or directory\n"
+
+
+def test_no_mistake_leaves_a_run_behind(tmp_path: Path) -> None:
+    for number, case in enumerate(CASES):
+        if case.call.startswith("train") and "--run" not in case.call:
+            folder = tmp_path / str(number)
+            folder.mkdir()
+            call(case, folder)
+            assert not (folder / "runs").exists(), case.what
+
+
+@pytest.mark.slow
+def test_a_disk_that_is_really_full(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(disk)], capture_output=True)
+    if mount.returncode:
+        pytest.skip("mounting a small disk needs rights that this process does not have")
+    try:
+        code, _, err = call(Case("a full disk", f"train recipe.toml --run {disk / 'run'}", ()), tmp_path)
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+    assert code == 2
+    assert "the disk is full" in err
+
+
+def test_the_page_of_errors_is_current() -> None:
+    assert PAGE.read_text(encoding="utf-8") == page(), "run `python -m tests.bad_input.page --write`"
