@@ -103,7 +103,7 @@ class Report:
 
     specs: int = 0
     cases: int = 0
-    refused: int = 0
+    refused: int = 0  # specs without an exact machine, or with one too large for this test
     tokens: int = 0
     prefixes: int = 0
     violations: int = 0
@@ -112,7 +112,7 @@ class Report:
 
     def __str__(self) -> str:
         return (
-            f"{self.cases:,} cases of {self.specs:,} specs ({self.refused:,} more were refused as not exact or too large): "
+            f"{self.cases:,} cases of {self.specs:,} specs ({self.refused:,} more refused): "
             f"{self.tokens:,} tokens, {self.prefixes:,} prefixes, {self.violations:,} violations, "
             f"{self.not_spelt:,} cuts left out for lack of a byte; {len(self.mismatches):,} mismatches"
         )

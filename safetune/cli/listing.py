@@ -58,11 +58,11 @@ def _models() -> Iterator[tuple[str, str]]:
 
 
 def _runs() -> Iterator[tuple[str, str]]:
-    from safetune.run import runs_root
+    from safetune.run import is_run, runs_root
 
-    for path in sorted(runs_root().glob("*/recipe.toml")):
-        finished = (path.parent / "evaluation.json").exists()
-        yield path.parent.name, "finished" if finished else "not finished; `safetune train` on its recipe resumes it"
+    for path in filter(is_run, sorted(runs_root().glob("*"))):
+        finished = (path / "evaluation.json").exists()
+        yield path.name, "finished" if finished else "not finished; `safetune train` on its recipe resumes it"
 
 
 def _table(path: Path) -> dict[str, Any]:

@@ -29,18 +29,22 @@ def generalised_advantages(
     return advantages, (advantages + values) * real
 
 
-def whiten(advantages: Tensor, mask: Tensor, totals: Tensor) -> Tensor:
-    """Advantages with mean 0 and variance 1 over real tokens.
+def whiten(advantages: Tensor, mask: Tensor, totals: Tensor, floor: float = 0.0) -> Tensor:
+    """Advantages with mean 0 and variance 1 over real tokens, divided by `floor` at the least.
+
+    Without the floor a batch in which next to nothing is broken would have the critic's noise blown up to unit
+    variance, and the policy would drift from a rule it already keeps.
 
     Args:
         advantages: (B, T).
         mask: (B, T), 1 on real tokens.
         totals: (3,) sum, sum of squares and count over the real tokens of every process, from `moments`.
+        floor: least divisor, in units of reward.
     """
     count = totals[2].clamp(min=1.0)
     mean = totals[0] / count
     variance = (totals[1] / count - mean**2).clamp(min=0.0)
-    return (advantages - mean) * torch.rsqrt(variance + 1e-8) * mask
+    return (advantages - mean) / (variance + 1e-8).sqrt().clamp(min=floor) * mask
 
 
 def moments(advantages: Tensor, mask: Tensor) -> Tensor:

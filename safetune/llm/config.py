@@ -31,6 +31,9 @@ class SafeguardPPOConfig(GRPOConfig):
     gamma: float = field(default=1.0, metadata={"help": "Discount per token, of the returns and of the shaping."})
     gae_lambda: float = field(default=0.95, metadata={"help": "Lambda of generalised advantage estimation."})
     whiten_advantages: bool = field(default=True, metadata={"help": "Scale advantages to unit variance."})
+    whiten_floor: float = field(
+        default=0.2, metadata={"help": "Least standard deviation that whitening divides by, in units of reward."}
+    )
     value_coef: float = field(default=0.1, metadata={"help": "Weight of the value loss."})
     value_clip: float = field(default=0.2, metadata={"help": "Range of the clipped value loss, in units of reward."})
     value_learning_rate: float = field(default=1e-2, metadata={"help": "Learning rate of the value head."})
@@ -44,7 +47,7 @@ class SafeguardPPOConfig(GRPOConfig):
         for name, low, high in (("kappa", 0.0, 1.0), ("gamma", 0.0, 1.0), ("gae_lambda", 0.0, 1.0)):
             if not low <= getattr(self, name) <= high:
                 raise RecipeError(f"trainer.{name}: got {getattr(self, name)}, expected a number in [{low}, {high}]")
-        for name in ("violation_weight", "value_coef", "value_clip", "value_learning_rate", "value_hidden_size"):
+        for name in ("violation_weight", "whiten_floor", "value_coef", "value_clip", "value_learning_rate", "value_hidden_size"):
             if getattr(self, name) < 0:
                 raise RecipeError(f"trainer.{name}: got {getattr(self, name)}, expected a number of at least 0")
         wanted = self.num_generations

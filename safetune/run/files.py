@@ -2,16 +2,15 @@
 
 import errno
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from safetune.errors import RunError
 
-try:
+if sys.platform != "win32":  # without flock nothing keeps two processes apart
     import fcntl
-except ImportError:  # a system without flock: nothing keeps two processes apart there
-    fcntl = None  # type: ignore[assignment]
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG)
@@ -99,7 +98,7 @@ class Lock:
         path = folder / ".lock"
         with writing(path):
             self._file = open(path, "w")  # noqa: SIM115 - open for as long as the lock is held
-        if fcntl is None:
+        if sys.platform == "win32":
             return
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)

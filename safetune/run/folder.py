@@ -36,6 +36,11 @@ def runs_root() -> Path:
     return Path(os.environ.get("SAFETUNE_RUNS") or "~/.cache/safetune/runs").expanduser()
 
 
+def is_run(folder: Path) -> bool:
+    """Whether the folder was made by `Run`, and wholly; a folder that only keeps a recipe is none."""
+    return (folder / RECIPE).is_file() and (folder / VERSIONS).is_file()
+
+
 class Run:
     """A run folder that this process holds until `close`; use it as a context manager.
 
@@ -71,9 +76,9 @@ class Run:
             _make(folder)
         lock = Lock(folder)
         try:
-            if fresh and (folder / RECIPE).exists():
+            if fresh and is_run(folder):
                 folder, lock = _begin_anew(folder, lock)
-            resumed = (folder / RECIPE).exists()
+            resumed = is_run(folder)
             if resumed:
                 _check_same(folder, recipe)
             else:
@@ -95,9 +100,11 @@ class Run:
         folder = Path(path)
         if not folder.exists() and (runs_root() / folder).is_dir():
             folder = runs_root() / folder
-        if not (folder / RECIPE).is_file():
-            known = [entry.parent.name for entry in runs_root().glob(f"*/{RECIPE}")]
-            raise RunError(f"{path}: not a run folder: it has no {RECIPE}.{nearest(Path(path).name, known)}")
+        if not is_run(folder):
+            known = [entry.name for entry in runs_root().glob("*") if is_run(entry)]
+            raise RunError(
+                f"{path}: not a run folder: it has no {RECIPE} beside a {VERSIONS}.{nearest(Path(path).name, known)}"
+            )
         return cls(folder, Lock(folder), resumed=True)
 
     @property
@@ -187,7 +194,7 @@ def _folder_name(recipe: Recipe) -> str:
 def _make(folder: Path) -> None:
     """Create the folder; one that is there must be a run, the beginning of one, or empty."""
     folder.mkdir(parents=True, exist_ok=True)
-    if (folder / RECIPE).exists():
+    if is_run(folder):
         return
     strange = [p.name for p in folder.iterdir() if p.name not in ("specs", "prompts", VERSIONS) and p.name[0] != "."]
     if strange:

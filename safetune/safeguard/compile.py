@@ -77,7 +77,7 @@ def machine_tables(machine: "MachineSpec", propositions: tuple[str, ...], source
         bit[names.index(name)] = 1 << index
     broken = bit[next_state]
     if machine.absorbing:
-        next_state[bit > 0], broken[bit > 0] = stays[bit > 0, None], 0
+        broken[bit > 0] = 0  # no transition leads out of these states: `checks` saw to that
     return Tables(next_state, broken, names)
 
 

@@ -30,7 +30,7 @@ def to_dot(guard: Safeguard, trace: Sequence[Labels] | None = None, *, max_state
     title = "\n".join(filter(None, (guard.name, shown.note)))
     lines = [
         f"digraph {_quoted(guard.name)} {{",
-        f'  graph [label={_quoted(title)}, labelloc=t, rankdir=LR, pad=0.2, nodesep=0.5, ranksep=0.8];',
+        f"  graph [label={_quoted(title)}, labelloc=t, rankdir=LR, pad=0.2, nodesep=0.5, ranksep=0.8];",
         f'  graph [fontname="{_FONT}"];',
         f'  node [shape=box, style="rounded,filled", fillcolor=white, color="{LINE}", fontname="{_FONT}"];',
         f'  edge [color="{LINE}", fontname="{_FONT}", fontsize=11];',

@@ -88,9 +88,9 @@ class Safeguard:
         """Compile a spec; a machine of more than `state_limit` states is an error that names the rules to blame."""
         tables = compile_spec(spec, state_limit)
         rules = _rules(spec)
-        distinct, inverse = np.unique(tables.broken, return_inverse=True)
-        bits = distinct[:, None] >> np.arange(len(rules)) & 1
-        cost = (bits @ np.array([rule.cost for rule in rules]))[inverse.reshape(tables.broken.shape)]
+        cost = np.zeros(tables.broken.shape)
+        for row, broken in zip(cost, tables.broken, strict=True):  # row by row, for the sake of very large tables
+            row += (broken[:, None] >> np.arange(len(rules)) & 1) @ np.array([rule.cost for rule in rules])
         next_state = tables.next_state.astype(np.int32)
         return cls(spec.name, spec.alphabet, rules, 0, next_state, cost, tables.broken.copy(), tables.state_names, spec)
 
@@ -154,8 +154,9 @@ class Safeguard:
     def distance(self) -> NDArray[np.float64]:
         """(S,) the fewest steps to a violation, that step included: 1 where the next may be one, inf where none can."""
         distance = np.where((self.broken != 0).any(axis=1), 1.0, np.inf)
-        edges = np.unique(np.arange(self.n_states)[:, None] * self.n_states + self.next_state)
-        source, target = np.divmod(edges, self.n_states)
+        edge = np.zeros((self.n_states, self.n_states), dtype=np.bool_)
+        edge[np.arange(self.n_states)[:, None], self.next_state] = True
+        source, target = np.nonzero(edge)
         for steps in range(2, self.n_states + 1):
             nearer = source[(distance[target] == steps - 1) & np.isinf(distance[source])]
             if not len(nearer):

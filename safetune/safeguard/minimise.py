@@ -4,7 +4,6 @@ Shapes: S states, L label sets. A table `next_state (S, L)` holds a state per st
 """
 
 from collections.abc import Callable
-from itertools import count
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ Ints = NDArray[Any]
 """Whole numbers: int32 for states, int64 for keys and verdicts."""
 
 _CELLS = 2**18  # cells of the table that are filled at a time: bounds the memory that exploring needs
+_SEEDS = 4  # one collision is already unlikely
 
 
 class TooManyStates(Exception):
@@ -56,13 +56,13 @@ def equivalence_classes(next_state: Ints, verdict: Ints) -> Ints:
     """
     # A round compares rows by a random 64-bit fingerprint, which is far quicker than sorting whole rows. A collision
     # can only merge what differs, and the exact check at the end would see it; then another seed is tried.
-    for seed in count():
+    for seed in range(_SEEDS):
         classes = _refine(next_state, verdict, np.random.default_rng(seed))
         first = np.unique(classes, return_index=True)[1][classes]
         same_verdict = np.array_equal(verdict, verdict[first])
         if same_verdict and np.array_equal(classes[next_state], classes[next_state[first]]):
             return classes
-    raise AssertionError("unreachable")
+    raise AssertionError(f"no exact classes of {next_state.shape} with {_SEEDS} seeds")
 
 
 def _refine(next_state: Ints, verdict: Ints, rng: np.random.Generator) -> Ints:

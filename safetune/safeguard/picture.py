@@ -122,7 +122,7 @@ def _label_lines(edge: Edge) -> list[Line]:
 
 
 def _wrapped(text: str, width: int) -> list[str]:
-    """Lines of about a width; those after the first one are a little set in by the centring alone."""
+    """The text in lines of at most `width` characters; a name with a hyphen stays whole."""
     return wrap(text, width, break_on_hyphens=False)
 
 

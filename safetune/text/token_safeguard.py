@@ -170,7 +170,7 @@ class TokenSafeguard:
         return states, self.classes.edge.reshape(-1).take(place)
 
     def _start(self, state: ArrayLike | None, rows: int) -> Ints:
-        start = np.asarray(self.initial if state is None else state)
+        start = _array("state", self.initial if state is None else state)
         if start.shape not in ((), (rows,)) or not np.issubdtype(start.dtype, np.integer):
             raise DataError(f"state: expected one whole number or shape ({rows},), got {start.dtype} {start.shape}")
         if start.min() < 0 or start.max() >= self.n_states:
@@ -179,12 +179,12 @@ class TokenSafeguard:
 
     def _batch(self, ids: ArrayLike, mask: ArrayLike | None) -> tuple[Ints, NDArray[np.bool_]]:
         """Checked ids, 0 where masked, and the mask as booleans."""
-        ids = np.asarray(ids)
+        ids = _array("token ids", ids)
         if ids.ndim != 2 or not ids.size:
             raise DataError(f"token ids: expected shape (B, T) with at least one row and column, got {ids.shape}")
         if not np.issubdtype(ids.dtype, np.integer):
             raise DataError(f"token ids: expected whole numbers, got {ids.dtype}")
-        mask = np.ones(ids.shape, np.bool_) if mask is None else np.asarray(mask)
+        mask = np.ones(ids.shape, np.bool_) if mask is None else _array("mask", mask)
         if mask.shape != ids.shape:
             raise DataError(f"mask: expected the shape of the token ids, {ids.shape}, got {mask.shape}")
         mask = mask.astype(np.bool_)
@@ -247,7 +247,14 @@ class _Charges:
 
 
 def _ended(ended: ArrayLike, rows: int) -> NDArray[np.bool_]:
-    flags = np.asarray(ended)
+    flags = _array("ended", ended)
     if flags.shape not in ((), (rows,)):
         raise DataError(f"ended: expected one bool or shape ({rows},), got shape {flags.shape}")
     return flags.astype(np.bool_)
+
+
+def _array(what: str, values: ArrayLike) -> NDArray[Any]:
+    try:
+        return np.asarray(values)
+    except ValueError as error:  # rows of different lengths
+        raise DataError(f"{what}: {error}") from None

@@ -106,9 +106,10 @@ def _decoder(description: dict[str, Any] | None, name: str) -> tuple[Callable[[s
     if kinds == ["ByteLevel"]:
         return _byte_level, False
     if not steps or "ByteLevel" in kinds or any(kind not in _SUPPORTED for kind in kinds):
-        got = ", ".join(f"'{kind}'" for kind in kinds) or "no decoder"
+        got = ", ".join(f"'{kind}'" for kind in kinds) or "none"
         raise ModelError(
-            f"tokenizer '{name}': cannot tell its tokens' bytes from {got}. Supported: {choices(_SUPPORTED)}."
+            f"tokenizer '{name}': cannot tell its tokens' bytes from its decoder: got {got}. "
+            f"Supported: {choices(_SUPPORTED)}."
         )
     replacements, drops_first_space = [], False
     for place, step in enumerate(steps):
@@ -120,7 +121,7 @@ def _decoder(description: dict[str, Any] | None, name: str) -> tuple[Callable[[s
         elif step["type"] == "Strip":
             if step["content"] != " " or step["stop"] or "Fuse" not in kinds[:place]:
                 raise ModelError(
-                    f"tokenizer '{name}': its decoder's Strip {step} is more than the first space of a text."
+                    f"tokenizer '{name}': its decoder may strip a whole text's first space and no more, got {step}."
                 )
             drops_first_space |= step["start"] > 0
     return _Pieces(tuple(replacements), "ByteFallback" in kinds), drops_first_space

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
-KEPT = frozenset(
-    ("first", "last", "title", "firm", "order", "thing", "day", "room", "event", "service", "device", "job", "lost")
-    + ("medicine", "ailment", "patient")
-)
+KEPT = {
+    "first", "last", "title", "firm", "order", "thing", "day", "room", "event", "service", "device",
+    "job", "lost", "medicine", "ailment", "patient",
+}  # fmt: skip
 ALIASES = {"first2": "first", "last2": "last", "place2": "place"}
 SLOT = re.compile(r"\{(\w+)(\^?)\}")
 PROMPT_FORMS = {"chat": "Customer: {}\nAgent:", "task": "Task: {}\nText:", "message": "Message: {}\nReply:"}

@@ -67,4 +67,4 @@ def run_of(text: str) -> dict[str, str | bytes]:
     """A folder `run` made from a recipe, with the files it names beside it."""
     for name in ("spec.toml", "train.jsonl", "heldout.jsonl"):
         text = text.replace(f'"{name}"', f'"../{name}"')
-    return {"run/recipe.toml": text}
+    return {"run/recipe.toml": text, "run/versions.json": "{}"}

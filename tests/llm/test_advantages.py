@@ -64,3 +64,10 @@ def test_value_clipping_never_lowers_the_loss():
     plain = 0.5 * (new - returns) ** 2
     assert (loss >= plain - 1e-7).all()
     assert torch.isclose(loss[0, 1], torch.tensor(0.5 * 0.8**2))
+
+
+def test_whitening_does_not_blow_up_noise():
+    quiet = 1e-3 * torch.tensor([[1.0, -1.0, 1.0, -1.0]])
+    mask = torch.ones_like(quiet)
+    assert whiten(quiet, mask, moments(quiet, mask)).abs().max() > 0.9
+    assert whiten(quiet, mask, moments(quiet, mask), floor=0.2).abs().max() < 0.01

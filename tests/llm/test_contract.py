@@ -90,4 +90,5 @@ def test_only_our_fields_are_added():
     assert own == {
         "gae_lambda", "gamma", "kappa", "potential", "reward_form", "reward_placement", "safe_bonus", "value_clip",
         "value_coef", "value_hidden_size", "value_learning_rate", "violation_weight", "whiten_advantages",
+        "whiten_floor",
     }  # fmt: skip

@@ -246,4 +246,4 @@ def test_a_finding_tells_what_leads_to_the_trouble():
 
 def test_sound_specs_have_no_findings(repository):
     for path in sorted((repository / "specs").rglob("*.toml")):
-        assert check(Safeguard.load(path)) == [], path
+        assert [found for found in check(Safeguard.load(path)) if found.severity != "note"] == [], path

@@ -86,6 +86,7 @@ def direct_truths(formula: Formula, word: list[frozenset[str]]) -> list[bool]:
     return [at(formula, now) for now in range(len(word))]
 
 
+@settings(max_examples=1000)
 @given(formulas)
 def test_the_text_of_a_formula_reads_back_as_the_same_formula(formula: Formula) -> None:
     assert parse(str(formula)) == formula

@@ -63,14 +63,13 @@ def test_arrows_go_from_border_to_border_through_their_label_and_nothing_else(gr
             left, right, top, bottom = states[at]
             assert end.along in (pytest.approx(left), pytest.approx(right))
             assert top < end.across < bottom
-        straight = [
-            (min(p.along, q.along), max(p.along, q.along), p.across, p.across)
-            for p, q in pairwise(way)
-            if p.across == q.across
-        ]
-        for number, thing in enumerate((*labels, *states)):
-            crossed = any(overlap((a, b, c - 1e-5, d + 1e-5), thing) for a, b, c, d in straight)
-            assert crossed == (number == index)
+        pieces = [(min(p.along, q.along), max(p.along, q.along), p.across, q.across) for p, q in pairwise(way)]
+        for number, (left, right, top, bottom) in enumerate((*labels, *states)):
+            thing = (left, right, top, bottom)
+            straight = [(a, b, c - 1e-5, d + 1e-5) for a, b, c, d in pieces if c == d]
+            assert any(overlap(piece, thing) for piece in straight) == (number == index)
+            # Where an arrow bends there is nothing at all, above or below.
+            assert not any(overlap((a, b, top, bottom), thing) for a, b, c, d in pieces if c != d)
 
 
 def test_layers_are_read_from_the_start_on():

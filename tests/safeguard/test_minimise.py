@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from safetune.safeguard import minimise
 from safetune.safeguard.minimise import TooManyStates, breadth_first, equivalence_classes, explore, quotient
 
 
@@ -32,6 +33,19 @@ def test_exploring_stops_at_the_limit() -> None:
 def test_a_long_chain_stays_as_long_as_it_is() -> None:
     next_state, verdict = count_to(500)
     assert len(np.unique(equivalence_classes(next_state, verdict))) == 500
+
+
+def test_a_collision_of_fingerprints_is_seen_and_mended(monkeypatch: pytest.MonkeyPatch) -> None:
+    refine, calls = minimise._refine, []
+
+    def collides_at_first(next_state: np.ndarray, verdict: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        calls.append(rng)
+        classes = refine(next_state, verdict, rng)
+        return np.array([0, 0, 1, 2]) if len(calls) == 1 else classes
+
+    monkeypatch.setattr(minimise, "_refine", collides_at_first)
+    assert len(np.unique(equivalence_classes(*count_to(4)))) == 4
+    assert len(calls) == 2
 
 
 def test_breadth_first_follows_labels_in_order_and_leaves_out_the_unreachable() -> None:

@@ -95,31 +95,25 @@ def test_spec_state_is_the_guard_before_what_is_pending(
 @given(automaton=automata(most=4), guard=st.sampled_from(GUARDS))
 def test_no_two_states_are_alike(automaton: ByteAutomaton, guard: Safeguard) -> None:
     machine = compose(guard, automaton)
-    # Partition refinement in plain Python, down to single states.
-    block = [(machine.end[s], machine.spec_state[s]) for s in range(machine.n_states)]
-    for _ in range(machine.n_states):
-        block = [
-            (block[s], *((machine.edge[s, b], block[machine.next_state[s, b]]) for b in (*LETTERS, 0)))
-            for s in range(machine.n_states)
-        ]
-        names = {key: number for number, key in enumerate(dict.fromkeys(block))}
-        block = [names[key] for key in block]
+    block = [hash((machine.end[s], machine.spec_state[s])) for s in range(machine.n_states)]
+    for _ in range(machine.n_states):  # each round looks one byte further
+        rows = zip(block, machine.edge[:, [*LETTERS, 0]].tolist(), machine.next_state[:, [*LETTERS, 0]], strict=True)
+        block = [hash((own, *edges, *(block[target] for target in targets))) for own, edges, targets in rows]
     assert len(set(block)) == machine.n_states
 
 
 @given(automaton=automata(), guard=st.sampled_from(GUARDS))
 def test_distance_is_the_shortest_way_to_a_verdict(automaton: ByteAutomaton, guard: Safeguard) -> None:
-    machine, out = compose(guard, automaton), compose(guard, automaton).outcomes
+    machine = compose(guard, automaton)
+    out = machine.outcomes
+    edge_breaks: np.ndarray = (out.late_count + out.now_count)[machine.edge].any(axis=1)
     for start in range(machine.n_states):
         seen, frontier, steps, found = {start}, {start}, 0, np.inf
         while frontier and np.isinf(found):
             if any(out.late_count[machine.end[s]] for s in frontier):
                 found = steps
-            elif any(
-                out.now_count[machine.end[s]] or (out.late_count + out.now_count)[machine.edge[s]].any() for s in frontier
-            ):
-                # One step further a pending verdict that the end confirms is as near as this one, and no nearer.
-                found = steps + 1
+            elif any(out.now_count[machine.end[s]] or edge_breaks[s] for s in frontier):
+                found = steps + 1  # one step further something pending would be as near, and no nearer
             frontier = {int(t) for s in frontier for t in machine.next_state[s, [*LETTERS, 0]]} - seen
             seen |= frontier
             steps += 1

@@ -157,6 +157,7 @@ def test_automata_are_minimal(pattern: str, n_states: int) -> None:
         ("[^a]y", "éy ay", [3]),
         ("[à-ü]", "aéz", [3]),
         ("(?<!Dr[.] )Smith", "Dr. Smith, Smith", [16]),
+        (r"(?<=\b)b(?<=)", "ab b", [4]),
         (r"a(?=\s|\Z)", "ab a a", [4, 6]),
         (r"a(?=,)b|a(?=b)b", "ab", [2]),
         ("(?i)É", "éÉ", [4]),
@@ -171,6 +172,8 @@ def test_examples(pattern: str, text: str, ends: list[int]) -> None:
 def test_classes_are_ascii_unless_unicode_is_asked_for() -> None:
     assert positions(r"\d", "1٣") == [1]
     assert positions(r"\d", "1٣", unicode=True) == [1, 3]
+    assert positions(r"(?u:\d)", "1٣") == [1, 3]
+    assert positions(r"(?a:\d)", "1٣", unicode=True) == [1]
     assert positions("(?i)é", "É") == []
     assert positions("(?i)é", "É", unicode=True) == [2]
     assert positions("(?i)k", "\u212a", unicode=True) == [3]
@@ -191,6 +194,8 @@ def test_classes_are_ascii_unless_unicode_is_asked_for() -> None:
         ("a(?=[^b])", b"a\xe2", [1]),  # in a lookaround it is inside a negated class
         ("(?<=[^b])a", b"\xe2a", [2]),
         ("(?<![^b])a", b"\xe2a", []),
+        ("(?<=[^a]{3})b", b"\xed\xa0\x80b", [4]),  # a surrogate's three bytes are three ill-formed ones
+        ("(?<=[^a]{2})b", b"\xe2\x82b", [3]),
         (".", b"\xf0\x9f\x98", []),  # cut short by the end of the text
     ],
 )
@@ -238,6 +243,15 @@ def test_a_unicode_boundary_needs_more_than_a_byte_of_lookahead() -> None:
     with pytest.raises(BindingError, match=r"which non-ASCII character follows.*\(\?!\[A-Za-z\]\)"):
         compile_regex(r"\bcafé\b", unicode=True)
     assert positions(r"\bcafé(?![A-Za-z])", "café, décafé cafés", unicode=True) == [5]
+
+
+@pytest.mark.parametrize("pattern", [EMAIL, PHONE, URL, r"\b(?:\d[ -]?){3,5}\b", r"(?<!x)(?m:^)?a+\B(?!y)|(?<=z)a\b"])
+def test_reducing_the_search_changes_no_verdict(pattern: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    reduced = compile_regex(pattern)
+    monkeypatch.setattr("safetune.text.search._REDUCED_LIMIT", 0)
+    as_written = compile_regex(pattern)
+    assert np.array_equal(reduced.next_state, as_written.next_state)
+    assert np.array_equal(reduced.labels, as_written.labels)
 
 
 def test_long_bounded_gaps_stay_affordable() -> None:

@@ -1,4 +1,6 @@
+import itertools
 import pickle
+from typing import Any
 
 import numpy as np
 import pytest
@@ -7,18 +9,34 @@ from hypothesis import strategies as st
 
 from safetune.errors import DataError, ModelError, SpecError
 from safetune.safeguard import Safeguard, Spec
-from safetune.text import ByteSafeguard, Monitor, TokenSafeguard
+from safetune.text import Monitor, TokenSafeguard
 
 # Ids 0 to 2 have no text: padding, end of text, and an added control token.
-TOKENS = [None, None, b"", b" ", b"c", b"a", b"t", b"s", b"cat", b" cat", b"at c", b"cat cat ", b"\xc3", b"\xa9", b"dog"]
+TOKENS = [
+    None,
+    None,
+    b"",
+    b" ",
+    b"c",
+    b"a",
+    b"t",
+    b"s",
+    b"cat",
+    b" cat",
+    b"at c",
+    b"cat cat ",
+    b"\xc3",
+    b"\xa9",
+    b"dog",
+]
 PAD, EOS, CONTROL, SPACE, C, A, T, S, CAT, SPACE_CAT, AT_C, CATS, E1, E2, DOG = range(15)
 HEAD = 'name = "test"\n[propositions]\ncat = "a cat"\ndog = "a dog"\n'
-BIND = "[bind.text]\ncat = { regex = '\\bcat\\b' }\ndog = { regex = 'dog' }\n"
+BINDS = "cat = { regex = '\\bcat\\b' }\ndog = { regex = 'dog' }\n"
 
 
-def guard_of(*rules: str, text: str = "") -> Safeguard:
+def guard_of(*rules: str, binds: str = BINDS, text: str = "") -> Safeguard:
     tables = [f'[[rule]]\nname = "{rule}"\nalways = "{rule}"\ncost = {2.0**n}' for n, rule in enumerate(rules)]
-    return Safeguard.from_spec(Spec.parse("\n".join([HEAD, *tables, BIND, text])))
+    return Safeguard.from_spec(Spec.parse("\n".join([HEAD, *tables, "[bind.text]", binds, text])))
 
 
 NEVER = guard_of("!cat & !dog")
@@ -35,7 +53,7 @@ def memory() -> TokenSafeguard:
     return TokenSafeguard.compile(MEMORY, TOKENS)
 
 
-def charged(tokens: TokenSafeguard, ids: list[int], **options: object) -> list[float]:
+def charged(tokens: TokenSafeguard, ids: list[int], **options: Any) -> list[float]:
     return tokens.trace([ids], **options).cost[0].tolist()
 
 
@@ -137,8 +155,8 @@ def test_a_fresh_prompt_is_forgotten() -> None:
 
 
 def test_characters_may_be_cut_by_tokens() -> None:
-    spec = HEAD + "[[rule]]\nname = 'r'\nalways = '!cat'\n[bind.text]\ncat = { regex = 'é' }\ndog = { regex = 'dog' }"
-    tokens = TokenSafeguard.compile(Safeguard.from_spec(Spec.parse(spec)), TOKENS)
+    guard = guard_of("!cat & !dog", binds="cat = { regex = 'é' }\ndog = { regex = 'dog' }")
+    tokens = TokenSafeguard.compile(guard, TOKENS)
     assert charged(tokens, [E1, E2, E2, E1, CONTROL, E2]) == [0, 1, 0, 0, 0, 1]
 
 
@@ -152,9 +170,9 @@ def test_equal_texts_and_equal_effects_share_a_class() -> None:
 
 
 def test_a_token_that_changes_no_state_is_not_taken_for_no_text() -> None:
-    # 'a' leads every state to itself, save from the start; what a later byte confirms is then its own token's.
-    spec = 'name = "t"\n[propositions]\np = "x"\n[[rule]]\nname = "r"\nalways = "!p"\n[bind.text]\np = { regex = "a\\\\b" }'
-    tokens = TokenSafeguard.compile(Safeguard.from_spec(Spec.parse(spec)), [b"a", b"a ", b" ", b"aa"])
+    # Once an 'a' was read, another changes no state. What the byte after it confirms is this 'a', not the one before.
+    guard = guard_of("!cat & !dog", binds=r"cat = { regex = 'a\b' }" + "\ndog = { regex = 'dog' }")
+    tokens = TokenSafeguard.compile(guard, [b"a", b"a ", b" ", b"aa"])
     assert charged(tokens, [0, 0, 1, 3, 2]) == [0, 0, 1, 1, 0]
     assert charged(tokens, [1]) == [1]
 
@@ -199,9 +217,9 @@ def test_ids_for_token_bytes_are_checked(never: TokenSafeguard) -> None:
 
 def test_settings_of_the_text_world_are_checked() -> None:
     with pytest.raises(SpecError, match=r"text\.promt: unknown key 'promt'.*Did you mean 'prompt'"):
-        TokenSafeguard.compile(guard_of("!cat", text='[text]\npromt = "fresh"'), TOKENS)
+        TokenSafeguard.compile(guard_of("!cat & !dog", text='[text]\npromt = "fresh"'), TOKENS)
     with pytest.raises(SpecError, match=r"text\.prompt: expected 'remember' or 'fresh', got 'new'"):
-        TokenSafeguard.compile(guard_of("!cat", text='[text]\nprompt = "new"'), TOKENS)
+        TokenSafeguard.compile(guard_of("!cat & !dog", text='[text]\nprompt = "new"'), TOKENS)
 
 
 def test_a_pickle_gives_the_same_verdicts(memory: TokenSafeguard) -> None:
@@ -221,6 +239,8 @@ def test_a_batch_is_its_rows(memory: TokenSafeguard, rows: list[list[int]], prom
     batch = memory.trace(padded, [[1] * len(row) + [0] * (width - len(row)) for row in rows], starts)
     for place, row in enumerate(rows):
         alone = memory.trace([row], state=starts[place : place + 1])
+        whole: np.ndarray
+        part: np.ndarray
         for whole, part in zip(batch, alone, strict=True):
             assert whole[place, : part.shape[1]].tolist() == part[0].tolist()
             assert (whole[place, part.shape[1] :] == (part[0, -1] if whole is batch.states else 0)).all()
@@ -233,22 +253,23 @@ def cuts(draw: st.DrawFn) -> tuple[bytes, list[list[bytes]]]:
     text = b"".join(draw(st.lists(pieces, min_size=1, max_size=8)))
     ways = []
     for _ in range(3):
-        places = [0, *sorted(draw(st.sets(st.integers(1, max(1, len(text) - 1))))), len(text)]
-        ways.append([text[a:b] for a, b in zip(places, places[1:], strict=False)])
+        places = [0, *sorted(draw(st.sets(st.integers(1, len(text)))) | {len(text)})]
+        ways.append([text[a:b] for a, b in itertools.pairwise(places)])
     return text, ways
 
 
-@given(case=cuts(), guard=st.sampled_from([NEVER, MEMORY]))
+@given(case=cuts(), tokens=st.sampled_from(["never", "memory"]))
 @settings(max_examples=150)
-def test_the_same_text_has_the_same_verdict(case: tuple[bytes, list[list[bytes]]], guard: Safeguard) -> None:
+def test_the_same_text_has_the_same_verdict(
+    never: TokenSafeguard, memory: TokenSafeguard, case: tuple[bytes, list[list[bytes]]], tokens: str
+) -> None:
     text, ways = case
-    machine = ByteSafeguard.compile(guard)
+    machine = (never if tokens == "never" else memory).machine
     monitor = Monitor(machine)
     found = monitor.feed(text) + monitor.close()
     for way in ways:
         vocabulary = [*dict.fromkeys(way), None]
-        tokens = TokenSafeguard.compile(machine, vocabulary)
-        trace = tokens.trace([[vocabulary.index(piece) for piece in way]])
+        trace = TokenSafeguard.compile(machine, vocabulary).trace([[vocabulary.index(piece) for piece in way]])
         assert trace.cost.sum() == sum(violation.cost for violation in found)
         ends = np.cumsum([len(piece) for piece in way])
         expected = np.zeros(len(way))
