@@ -1,7 +1,9 @@
 import io
 import json
+import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -307,18 +309,22 @@ def test_guard_speaks_while_the_text_still_comes(here: Path) -> None:
         assert process.stdout is not None
         process.stdin.write(b"to a@b now")
         process.stdin.flush()
+        patience = threading.Timer(30, process.kill)
+        patience.start()
         assert process.stdout.readline().startswith(b"<stdin>:1:6")  # before the end of the input
+        patience.cancel()
         process.stdin.close()
         assert process.wait() == 1
 
 
-def test_a_closed_pipe_ends_the_command_quietly(here: Path) -> None:
+@pytest.mark.parametrize("arguments", ["guard {}/spec.toml {}/long.txt", "show {}/spec.toml --format dot"])
+def test_a_closed_pipe_ends_the_command_quietly(arguments: str, here: Path) -> None:
     (here / "long.txt").write_text("a@b and\n" * 20_000)
-    command = [sys.executable, "-m", "safetune", "guard", str(here / "spec.toml"), str(here / "long.txt")]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    command = [sys.executable, "-m", "safetune", *arguments.replace("{}", str(here)).split()]
+    buffered = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=buffered) as process:
         assert process.stdout is not None
         assert process.stderr is not None
-        process.stdout.readline()
         process.stdout.close()
         assert process.stderr.read() == b""
         assert process.wait() == 141

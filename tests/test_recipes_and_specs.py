@@ -47,9 +47,11 @@ def test_a_recipe_can_be_planned(path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("path", RECIPES, ids=name)
 def test_a_recipe_trains_for_two_steps(path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    smaller = ["model.name=pocket", "trainer.max_steps=2", "trainer.per_device_train_batch_size=4"]
+    few = tmp_path / "heldout.jsonl"
+    few.write_text("".join(Path(load_recipe(path).prompts.heldout).read_text().splitlines(keepends=True)[:8]))
+    smaller = [f"prompts.heldout={few}", "model.name=pocket", "trainer.max_steps=2", "trainer.max_completion_length=16"]
     run = tmp_path / "run"
-    assert main(["train", str(path), "--run", str(run), *smaller, "trainer.max_completion_length=16"]) == 0
+    assert main(["train", str(path), "--run", str(run), *smaller]) == 0
     assert "completions that break a rule" in capsys.readouterr().out
     assert (run / "adapter" / "adapter_model.safetensors").is_file()
     assert main(["eval", str(run)]) == 0

@@ -62,11 +62,13 @@ def matching(one_character: str, flags: int, borders: tuple[int, ...] = ()) -> C
     Under `re.ASCII` the answer can change beyond ASCII only at the code points that the pattern lists (`borders`),
     so that few characters need asking; otherwise all are asked, since case folding can reach anywhere.
     """
-    starts = sorted({*range(129), *borders} - {CODE_POINTS}) if flags & re.ASCII else range(CODE_POINTS)
-    asked = "".join(map(chr, starts)) if flags & re.ASCII else _every_character()
+    if flags & re.ASCII:
+        starts: Sequence[int] = [*sorted({*range(129), *borders} - {CODE_POINTS}), CODE_POINTS]
+        asked = "".join(map(chr, starts[:-1]))
+    else:
+        starts, asked = range(CODE_POINTS + 1), _every_character()
     runs = re.compile(f"(?:{one_character})+", flags).finditer(asked)
-    ends = [*starts, CODE_POINTS]
-    return CharSet(_joined((ends[run.start()], ends[run.end()] - 1) for run in runs))
+    return CharSet(_joined((starts[run.start()], starts[run.end()] - 1) for run in runs))
 
 
 @lru_cache(maxsize=1)

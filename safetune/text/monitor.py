@@ -7,6 +7,7 @@ its memory does not grow with the text. Tokens and batches belong to `token_safe
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 
 from safetune.errors import DataError
 from safetune.safeguard.machine import Safeguard
@@ -57,6 +58,7 @@ class Monitor:
         self._scanner = Scanner(guard.automaton if isinstance(guard, ByteSafeguard) else compile_bindings(guard))
         self._end = self.guard.encode(["end"]) if "end" in self.guard.propositions else 0
         self._kept = kept
+        self._names = cache(self.guard.decode)
         self.reset()
 
     def reset(self) -> None:
@@ -123,7 +125,7 @@ class Monitor:
             self.state = state
         if not broken:
             return []
-        place, path, held = self._position, self._path_names(), self.guard.decode(labels)
+        place, path, held = self._position, self._path_names(), self._names(labels)
         return [
             Violation(rule.name, rule.cost, place.offset, place.line, place.column, place.excerpt, held, path)
             for bit, rule in enumerate(self.guard.rules)

@@ -24,7 +24,7 @@ from safetune.text.syntax import (
     Where,
 )
 
-_POSITION_LIMIT = 5_000  # a pattern with more, or with more moves than the next line says, has huge bounds
+_POSITION_LIMIT = 2_000  # a pattern with more, or with more moves than the next line says, has huge bounds
 _MOVE_LIMIT = 200_000
 
 Links = set[tuple[int, int]]  # pairs (needs, position); `needs` is a set of conditions, as bits

@@ -206,10 +206,11 @@ class _Charges:
 
     def edges(self, edges: Ints, outcomes: Outcomes) -> None:
         """Outcomes (T, B) of the tokens."""
-        token, row = np.nonzero(edges)
-        if not len(token):
+        places = np.flatnonzero(edges != 0)
+        if not len(places):
             return
-        edge = edges[token, row]
+        token, row = np.divmod(places, edges.shape[1])
+        edge = edges.reshape(-1)[places]
         self._add(row, token, outcomes.now_cost[edge], outcomes.now_broken[edge], outcomes.now_count[edge])
         self._add_late(row, token - 1, edge, outcomes)
 
@@ -226,10 +227,12 @@ class _Charges:
     def _add_late(self, row: Ints, token: Ints, edge: Ints, outcomes: Outcomes) -> None:
         """To the last token with text up to `token`; to nobody where that text is the prompt's."""
         late = np.flatnonzero(outcomes.late_count[edge])
-        if len(late):
-            row, edge = row[late], edge[late]
-            token = np.where(token[late] < 0, -1, self._last_text[row, token[late]])
-            self._add(row, token, outcomes.late_cost[edge], outcomes.late_broken[edge], outcomes.late_count[edge])
+        row, token, edge = row[late], token[late], edge[late]
+        textless = np.arange(len(late))
+        while len(textless := textless[token[textless] >= 0]):  # step back, for most once or never
+            textless = textless[~self._has_text[self._ids[row[textless], token[textless]]]]
+            token[textless] -= 1
+        self._add(row, token, outcomes.late_cost[edge], outcomes.late_broken[edge], outcomes.late_count[edge])
 
     def _add(self, row: Ints, token: Ints, cost: Floats, broken: Ints, count: Ints) -> None:
         """Each pair of row and token is there once, so plain indexing adds."""
@@ -238,12 +241,6 @@ class _Charges:
         self.cost[row, token] += cost[real]
         self.broken[row, token] |= broken[real]
         self.violations[row, token] += count[real]
-
-    @cached_property
-    def _last_text(self) -> Ints:
-        """(B, T) the last token with text up to each place, -1 where there is none."""
-        places = np.where(self._mask & self._has_text[self._ids], np.arange(self._ids.shape[1]), -1)
-        return np.maximum.accumulate(places, axis=1)
 
 
 def _ended(ended: ArrayLike, rows: int) -> NDArray[np.bool_]:

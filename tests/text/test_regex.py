@@ -105,7 +105,7 @@ def check_against_re(marked: str, datas: list[bytes], unicode: bool) -> None:
     event("compared")
 
 
-@settings(deadline=None, derandomize=True, max_examples=150)
+@settings(deadline=None, derandomize=True, max_examples=100)
 @given(patterns, st.lists(texts, min_size=4, max_size=4), st.booleans())
 def test_labels_are_where_re_has_a_match_that_ends(marked: str, datas: list[bytes], unicode: bool) -> None:
     check_against_re(marked, datas, unicode)
