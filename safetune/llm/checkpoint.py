@@ -21,7 +21,9 @@ COMPLETE = "complete"
 
 def save_value_head(head: nn.Module, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    save_file({key: value.detach().cpu().contiguous() for key, value in head.state_dict().items()}, folder / VALUE_HEAD_FILE)
+    save_file(
+        {key: value.detach().cpu().contiguous() for key, value in head.state_dict().items()}, folder / VALUE_HEAD_FILE
+    )
 
 
 def load_value_head(head: nn.Module, folder: Path) -> None:

@@ -47,7 +47,14 @@ class SafeguardPPOConfig(GRPOConfig):
         for name, low, high in (("kappa", 0.0, 1.0), ("gamma", 0.0, 1.0), ("gae_lambda", 0.0, 1.0)):
             if not low <= getattr(self, name) <= high:
                 raise RecipeError(f"trainer.{name}: got {getattr(self, name)}, expected a number in [{low}, {high}]")
-        for name in ("violation_weight", "whiten_floor", "value_coef", "value_clip", "value_learning_rate", "value_hidden_size"):
+        for name in (
+            "violation_weight",
+            "whiten_floor",
+            "value_coef",
+            "value_clip",
+            "value_learning_rate",
+            "value_hidden_size",
+        ):
             if getattr(self, name) < 0:
                 raise RecipeError(f"trainer.{name}: got {getattr(self, name)}, expected a number of at least 0")
         wanted = self.num_generations
@@ -93,6 +100,4 @@ def _check_choice(name: str, value: str, valid: tuple[str, ...]) -> None:
         raise RecipeError(f"trainer.{name}: got '{value}', expected one of {choices(valid)}.{nearest(value, valid)}")
 
 
-OWN_FIELDS = tuple(
-    sorted({f.name for f in fields(SafeguardPPOConfig)} - {f.name for f in fields(GRPOConfig)})
-)
+OWN_FIELDS = tuple(sorted({f.name for f in fields(SafeguardPPOConfig)} - {f.name for f in fields(GRPOConfig)}))

@@ -42,7 +42,9 @@ def prompt_ids(tokenizer: PreTrainedTokenizerBase, prompts: list[Prompt]) -> lis
         if isinstance(prompt, str):
             rows.append(list(tokenizer(prompt)["input_ids"]))
         else:
-            rows.append(list(tokenizer.apply_chat_template(prompt, add_generation_prompt=True, return_dict=True)["input_ids"]))
+            rows.append(
+                list(tokenizer.apply_chat_template(prompt, add_generation_prompt=True, return_dict=True)["input_ids"])
+            )
     return rows
 
 

@@ -1,4 +1,4 @@
-"""From a recipe to its parts: spec, prompts, trainer configuration, model. Everything that can be wrong is found here."""
+"""From a recipe to its parts: spec, prompts, trainer configuration, model. What can be wrong is found here."""
 
 import importlib
 import warnings

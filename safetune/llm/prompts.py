@@ -64,17 +64,21 @@ def _parse_line(line: str, column: str, where: str) -> Prompt:
 def _checked(prompt: Any, where: str) -> Prompt:
     if isinstance(prompt, str) and prompt:
         return prompt
-    if isinstance(prompt, list) and prompt:
-        if all(isinstance(m, dict) and isinstance(m.get("role"), str) and isinstance(m.get("content"), str) for m in prompt):
-            return prompt
+    if isinstance(prompt, list) and prompt and all(map(_is_message, prompt)):
+        return prompt
     raise DataError(f"{where}: got {prompt!r}, expected a text or a list of messages with 'role' and 'content'")
+
+
+def _is_message(value: Any) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("role"), str) and isinstance(value.get("content"), str)
 
 
 def _read_hub(source: str, column: str, split: str) -> list[Prompt]:
     try:
         data = load_dataset(source, split=split)
     except Exception as error:  # `datasets` raises many kinds; the cause is kept
-        raise DataError(f"prompts '{source}': no such file, and no data set of that name could be loaded: {error}") from error
+        what = "no such file, and no data set of that name could be loaded"
+        raise DataError(f"prompts '{source}': {what}: {error}") from error
     if column not in data.column_names:
         raise DataError(f"prompts '{source}': no column '{column}'; it has {', '.join(data.column_names)}")
     return [_checked(prompt, f"{source}[{row}]") for row, prompt in enumerate(data[column])]

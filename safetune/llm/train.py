@@ -16,8 +16,8 @@ from safetune.errors import RunError
 from safetune.llm.callbacks import RunLogger
 from safetune.llm.checkpoint import latest_checkpoint
 from safetune.llm.evaluate import Evaluator
-from safetune.llm.prompts import training_rows
 from safetune.llm.prepare import Plan, evaluator, load_policy, lora_config, read_plan
+from safetune.llm.prompts import training_rows
 from safetune.llm.trainer import SafeguardPPOTrainer
 from safetune.progress import Progress
 from safetune.recipe import LlmRecipe
@@ -70,7 +70,9 @@ def evaluate_run(recipe: LlmRecipe, run: Run, progress: Progress) -> dict[str, A
         RunError: the run has no adapter yet.
     """
     if not run.adapter.exists():
-        raise RunError(f"{run.path}: no adapter yet; the run is not finished. `safetune train` on its recipe resumes it")
+        raise RunError(
+            f"{run.path}: no adapter yet; the run is not finished. `safetune train` on its recipe resumes it"
+        )
     parts = read_plan(recipe, run.checkpoints)
     with _quiet():
         base, tokenizer, tokens = load_policy(recipe, parts.guard)
@@ -135,8 +137,13 @@ def _write_evaluation(
 ) -> dict[str, Any]:
     result = {**measuring.describe(), "before": before["measures"], "after": after}
     samples = [
-        {"prompt": old["prompt"], "before": old["completion"], "broken_before": old["broken"],
-         "after": new["completion"], "broken_after": new["broken"]}
+        {
+            "prompt": old["prompt"],
+            "before": old["completion"],
+            "broken_before": old["broken"],
+            "after": new["completion"],
+            "broken_after": new["broken"],
+        }
         for old, new in zip(before["rows"], rows, strict=True)
     ]
     run.write_jsonl("samples.jsonl", samples)

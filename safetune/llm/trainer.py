@@ -109,7 +109,13 @@ class SafeguardPPOTrainer(GRPOTrainer):
             self._hidden.append(output.last_hidden_state[:, -self._keep - 1 : -1])
 
     def _get_per_token_logps_and_entropies(
-        self, model: nn.Module, input_ids: Tensor, attention_mask: Tensor, logits_to_keep: int, *args: Any, **kwargs: Any
+        self,
+        model: nn.Module,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        logits_to_keep: int,
+        *args: Any,
+        **kwargs: Any,
     ) -> Any:
         self._hidden, self._keep = [], logits_to_keep
         try:
@@ -308,9 +314,6 @@ def explained_variance(values: Tensor, returns: Tensor, mask: Tensor) -> Tensor:
 
 
 def _widen(array: Any, width: int) -> Any:
-    """(B, T) to (B, width): TRL may pad completions to a multiple; the last column is repeated for states only."""
-    missing = width - array.shape[1]
-    if missing <= 0:
-        return array[:, :width]
-    mode = "edge" if array.dtype.kind == "i" else "constant"
-    return np.pad(array, ((0, 0), (0, missing)), mode=mode)
+    """(B, T) to (B, width): TRL may pad completions to a multiple. The mask hides what is added."""
+    missing = max(0, width - array.shape[1])
+    return np.pad(array, [(0, 0), (0, missing)])

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from tests.bad_input.files import MACHINE, RECIPE, recipe, run_of, spec
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Case:
     """One mistake: the call, what its message must say, and the files that differ from the right ones above."""
 

@@ -7,8 +7,9 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from unittest import mock
 
 from safetune.cli import main
@@ -33,12 +34,25 @@ def prepared(case: Case, folder: Path) -> Iterator[None]:
         yield
 
 
-def call(case: Case, folder: Path) -> tuple[int, str, str]:
-    """Exit code, standard output and standard error of the case's call."""
-    out, err = io.StringIO(), io.StringIO()
-    with prepared(case, folder), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = main(case.call.split())
-    return code, out.getvalue(), err.getvalue()
+class Outcome(NamedTuple):
+    """What a call came to, with the names of its files as if it had been made beside them."""
+
+    code: int
+    error: str
+    runs: bool
+    """Whether it left a run behind."""
+
+
+@cache
+def outcome(case: Case) -> Outcome:
+    """Make the case's call, once."""
+    err = io.StringIO()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name).resolve()
+        with prepared(case, folder), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(err):
+            code = main(case.call.split())
+        message = err.getvalue().replace(f"{folder}/", "").replace(str(folder), ".")
+        return Outcome(code, message, (folder / "runs").exists())
 
 
 def page() -> str:
@@ -54,10 +68,7 @@ def page() -> str:
         "|---|---|---|",
     ]
     for case in CASES:
-        with tempfile.TemporaryDirectory() as name:
-            folder = Path(name).resolve()
-            _, _, err = call(case, folder)
-        message = err.removeprefix("error: ").rstrip().replace(f"{folder}/", "").replace(str(folder), ".")
+        message = outcome(case).error.removeprefix("error: ").rstrip()
         cells = (case.what, f"`safetune {case.call}`", "<br>".join(map(_code, message.splitlines())))
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join([*lines, ""])

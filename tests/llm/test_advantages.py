@@ -25,7 +25,8 @@ def test_equals_the_direct_sum_of_discounted_errors():
             expected = sum((gamma * lam) ** k * delta[t + k] for k in range(length - t))
             assert torch.isclose(advantages[b, t], expected)
             assert torch.isclose(returns[b, t], expected + values[b, t])
-    assert (advantages[mask == 0] == 0).all() and (returns[mask == 0] == 0).all()
+    assert (advantages[mask == 0] == 0).all()
+    assert (returns[mask == 0] == 0).all()
 
 
 def test_with_lambda_one_the_return_is_the_discounted_reward_to_go():
