@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import shutil
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -153,11 +154,13 @@ def _write_evaluation(
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence the hosts' progress bars and notes: the run's own display and files say what is going on."""
+    """Silence the hosts' bars, notes and deprecations: the run's own display and files say what is going on."""
     verbosity = transformers.logging.get_verbosity()
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     finally:
         transformers.logging.set_verbosity(verbosity)

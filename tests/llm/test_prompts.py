@@ -1,0 +1,50 @@
+"""Prompts from files: what is read, and what a wrong file is told."""
+
+import json
+
+import pytest
+
+from safetune.errors import DataError
+from safetune.llm.prompts import load_prompts, training_rows
+
+
+def _file(tmp_path, *lines):
+    path = tmp_path / "p.jsonl"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return str(path)
+
+
+def test_texts_and_conversations(tmp_path):
+    chat = [{"role": "user", "content": "hello"}]
+    assert load_prompts(_file(tmp_path, '{"prompt": "a"}', "", '{"prompt": "b"}')) == ["a", "b"]
+    assert load_prompts(_file(tmp_path, json.dumps({"prompt": chat}))) == [chat]
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (['{"prompt": "a"}', "{"], r"p\.jsonl:2: not a JSON object"),
+        (['{"text": "a"}'], r"p\.jsonl:1: no 'prompt'; got 'text'"),
+        (["[1]"], "got list"),
+        (['{"prompt": ""}'], "expected a text or a list of messages"),
+        (['{"prompt": [{"role": "user"}]}'], "'role' and 'content'"),
+        ([""], "no prompts"),
+        (['{"prompt": "a"}', '{"prompt": [{"role": "user", "content": "b"}]}'], "are mixed"),
+    ],
+)
+def test_wrong_files(tmp_path, lines, message):
+    with pytest.raises(DataError, match=message):
+        load_prompts(_file(tmp_path, *lines))
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(DataError, match="cannot be read"):
+        load_prompts(str(tmp_path / "none.jsonl"))
+
+
+def test_training_rows_use_every_prompt_before_any_again():
+    prompts = [str(i) for i in range(7)]
+    rows = training_rows(prompts, 17, seed=3)["prompt"]
+    assert sorted(rows[:7]) == sorted(rows[7:14]) == prompts
+    assert list(rows) == list(training_rows(prompts, 17, seed=3)["prompt"])
+    assert list(rows) != list(training_rows(prompts, 17, seed=4)["prompt"])
