@@ -32,7 +32,7 @@ class SafeguardPPOConfig(GRPOConfig):
     gae_lambda: float = field(default=0.95, metadata={"help": "Lambda of generalised advantage estimation."})
     whiten_advantages: bool = field(default=True, metadata={"help": "Scale advantages to unit variance."})
     whiten_floor: float = field(
-        default=0.2, metadata={"help": "Least standard deviation that whitening divides by, in units of reward."}
+        default=0.1, metadata={"help": "Least standard deviation that whitening divides by, in units of reward."}
     )
     value_coef: float = field(default=0.1, metadata={"help": "Weight of the value loss."})
     value_clip: float = field(default=0.2, metadata={"help": "Range of the clipped value loss, in units of reward."})
