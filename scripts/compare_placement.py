@@ -68,16 +68,18 @@ def _page(curves: dict[str, np.ndarray], runs: dict[str, list[Path]]) -> str:
         "",
         f"The same trainer and the same total reward; {seeds} seeds an arm; made by `scripts/compare_placement.py`.",
         f"Reached: the mean violation rate of the last {WINDOW} batches is at most {TARGET:.0%}.",
+        "Log-likelihood is that of the completions under the base model, in nats a token. All by seed.",
         "",
-        "| arm | completions to reach it, by seed | held-out rate after, by seed | log-likelihood change, nats a token |",
-        "|---|---|---|---|",
+        "| arm | completions to reach it | held-out rate after | log-likelihood change | distinct bigrams kept |",
+        "|---|---|---|---|---|",
     ]
     for arm, folders in runs.items():
         reached = ", ".join(_count(samples_to_target(curve)) for curve in curves[arm])
         results = [json.loads((folder / "evaluation.json").read_text()) for folder in folders]
         after = ", ".join(f"{r['after']['violation_rate']['value']:.1%}" for r in results)
         change = ", ".join(f"{r['after']['logp_base'] - r['before']['logp_base']:+.2f}" for r in results)
-        lines.append(f"| {arm} | {reached} | {after} | {change} |")
+        kept = ", ".join(f"{r['after']['distinct_2'] / r['before']['distinct_2']:.0%}" for r in results)
+        lines.append(f"| {arm} | {reached} | {after} | {change} | {kept} |")
     lines += ["", "![violation rate over completions](placement.svg)", "", _table(curves)]
     return "\n".join(lines) + "\n"
 

@@ -57,3 +57,11 @@ def clipped_value_loss(values: Tensor, old_values: Tensor, returns: Tensor, clip
     """(B, T) half the larger of the plain and the clipped squared error, as in PPO's reference implementation."""
     clipped = old_values + (values - old_values).clamp(-clip, clip)
     return 0.5 * torch.maximum((values - returns) ** 2, (clipped - returns) ** 2)
+
+
+def explained_variance(values: Tensor, returns: Tensor, mask: Tensor) -> Tensor:
+    """1 - Var(returns - values) / Var(returns) over real tokens; 0 where the returns do not vary."""
+    real = mask.bool()
+    spread = returns[real].var(unbiased=False)
+    error = (returns[real] - values[real]).var(unbiased=False)
+    return torch.where(spread > 1e-12, 1.0 - error / spread.clamp(min=1e-12), torch.zeros_like(spread))

@@ -1,6 +1,5 @@
 """Evaluation of a policy on held-out prompts: violations, and beside them the utility that must not be lost."""
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -10,9 +9,8 @@ from safetune.errors import DataError
 from safetune.llm.generate import Sample, Sampling, base_of, log_probabilities, sample
 from safetune.llm.measures import broken_rules, shape, violations
 from safetune.llm.prompts import Prompt
+from safetune.llm.tasks import RewardFunction
 from safetune.text import TokenSafeguard
-
-Task = Callable[..., list[float | None]]
 
 
 @dataclass(frozen=True)
@@ -31,7 +29,7 @@ class Evaluator:
     tokenizer: Any
     prompts: list[Prompt]
     sampling: Sampling
-    tasks: dict[str, Task]
+    tasks: dict[str, RewardFunction]
 
     def measure(self, model: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         """Measures of the model's completions (the content of `evaluation.json`), and the completions themselves.
@@ -61,7 +59,7 @@ class Evaluator:
         scores = log_probabilities(model, samples, self.sampling.batch_size, self.tokenizer.pad_token_id)
         return np.concatenate([row.numpy() for row in scores])
 
-    def _task_mean(self, name: str, task: Task, samples: list[Sample]) -> float:
+    def _task_mean(self, name: str, task: RewardFunction, samples: list[Sample]) -> float:
         completions: list[Any] = [
             s.text if isinstance(s.prompt, str) else [{"role": "assistant", "content": s.text}] for s in samples
         ]

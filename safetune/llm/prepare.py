@@ -1,20 +1,19 @@
 """From a recipe to its parts: spec, prompts, trainer configuration, model. What can be wrong is found here."""
 
-import importlib
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from peft import LoraConfig
 
-from safetune.errors import RecipeError, choices
+from safetune.errors import RecipeError
 from safetune.llm.config import SafeguardPPOConfig, check_fields, check_finite
-from safetune.llm.evaluate import Evaluator, Task
+from safetune.llm.evaluate import Evaluator
 from safetune.llm.generate import Sampling
 from safetune.llm.models import load_model, model_source
 from safetune.llm.prompts import Prompt, load_prompts
+from safetune.llm.tasks import RewardFunction, load_task
 from safetune.recipe import LlmRecipe
 from safetune.safeguard import Safeguard
 from safetune.text import TokenSafeguard
@@ -43,7 +42,7 @@ class Plan:
     guard: Safeguard
     train_prompts: list[Prompt]
     heldout_prompts: list[Prompt]
-    tasks: dict[str, Task]
+    tasks: dict[str, RewardFunction]
     config: SafeguardPPOConfig
 
     @property
@@ -142,22 +141,6 @@ def _align(config: SafeguardPPOConfig, table: dict[str, Any]) -> SafeguardPPOCon
     wanted = int(table.get("save_steps", max(1, config.max_steps // 10)))
     config.save_steps = -(-wanted // unit) * unit
     return config
-
-
-def load_task(name: str) -> tuple[str, Task]:
-    """A task reward from its `module:function`, under the function's name."""
-    module_name, _, attribute = name.partition(":")
-    if not module_name or not attribute:
-        raise RecipeError(f"reward.tasks: got '{name}', expected 'module:function'")
-    try:
-        module = importlib.import_module(module_name)
-    except ImportError as error:
-        raise RecipeError(f"reward.tasks: cannot import '{module_name}': {error}") from error
-    function: Callable[..., Any] | None = getattr(module, attribute, None)
-    if not callable(function):
-        public = [n for n, v in vars(module).items() if callable(v) and not n.startswith("_")]
-        raise RecipeError(f"reward.tasks: '{module_name}' has no function '{attribute}'; it has {choices(public)}")
-    return attribute, function
 
 
 def lora_config(recipe: LlmRecipe) -> LoraConfig:

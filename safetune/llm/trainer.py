@@ -6,7 +6,6 @@ baseline, advantages are GAE(gamma, lambda), and a clipped value loss joins the 
 says which hook moved when TRL moves one.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -18,16 +17,16 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 from trl import GRPOTrainer
 
-from safetune.errors import DataError, ModelError
-from safetune.llm.advantages import clipped_value_loss, generalised_advantages, moments, whiten
+from safetune.errors import ModelError
+from safetune.llm.advantages import clipped_value_loss, explained_variance, generalised_advantages, moments, whiten
 from safetune.llm.checkpoint import load_value_head, mark_complete, save_value_head, write_spec
 from safetune.llm.config import SafeguardPPOConfig
 from safetune.llm.episode import Episode, EpisodeReward, at_last_token
+from safetune.llm.tasks import FiniteReward, RewardFunction
 from safetune.llm.value import ValueHead, state_features
 from safetune.safeguard import Safeguard
 from safetune.text import TokenSafeguard
 
-RewardFunction = Callable[..., list[float | None]]
 VALUE_HEAD = "value_head"
 
 
@@ -288,29 +287,6 @@ class SafeguardPPOTrainer(GRPOTrainer):
         super()._save_checkpoint(model, trial)
         if self.args.should_save:
             mark_complete(Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}")
-
-
-class FiniteReward:
-    """A task reward whose values are checked: None means not applicable, NaN and infinities are errors."""
-
-    def __init__(self, function: RewardFunction) -> None:
-        self.function = function
-        self.__name__ = getattr(function, "__name__", type(function).__name__)
-
-    def __call__(self, *args: Any, **kwargs: Any) -> list[float | None]:
-        rewards = self.function(*args, **kwargs)
-        for row, reward in enumerate(rewards):
-            if reward is not None and not np.isfinite(reward):
-                raise DataError(f"task reward '{self.__name__}' returned {reward} for row {row}; expected a number")
-        return rewards
-
-
-def explained_variance(values: Tensor, returns: Tensor, mask: Tensor) -> Tensor:
-    """1 - Var(returns - values) / Var(returns) over real tokens; 0 where the returns do not vary."""
-    real = mask.bool()
-    spread = returns[real].var(unbiased=False)
-    error = (returns[real] - values[real]).var(unbiased=False)
-    return torch.where(spread > 1e-12, 1.0 - error / spread.clamp(min=1e-12), torch.zeros_like(spread))
 
 
 def _widen(array: Any, width: int) -> Any:

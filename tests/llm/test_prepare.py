@@ -6,7 +6,8 @@ import math
 import pytest
 
 from safetune.errors import RecipeError
-from safetune.llm.prepare import load_task, read_plan, trainer_config
+from safetune.llm.prepare import read_plan, trainer_config
+from safetune.llm.tasks import load_task
 from safetune.recipe import load_recipe
 
 RECIPE = """

@@ -1,4 +1,4 @@
-"""A whole run on the model in the package, as short as it can be: measured, trained, saved, measured, taken up again."""
+"""A whole run on the model in the package, as short as can be: measured, trained, saved, measured, evaluated."""
 
 import json
 
@@ -67,9 +67,12 @@ def test_evaluating_a_run_again_gives_the_same_measures(finished):
 
 
 def test_a_run_without_an_adapter_cannot_be_evaluated(recipe, tmp_path):
-    with Run.open(recipe, path=tmp_path / "run") as run, Progress() as progress:
-        with pytest.raises(RunError, match="no adapter yet"):
-            evaluate_run(run.recipe, run, progress)
+    with (
+        Run.open(recipe, path=tmp_path / "run") as run,
+        Progress() as progress,
+        pytest.raises(RunError, match="no adapter yet"),
+    ):
+        evaluate_run(run.recipe, run, progress)
 
 
 def test_the_dry_run_says_what_would_be_done(recipe):
