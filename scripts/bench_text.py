@@ -32,7 +32,7 @@ from safetune.text.product import compose
 ROWS, COLUMNS = 64, 512
 LARGE = 151_646
 PEERS = ("outlines-core", "xgrammar", "llguidance")
-PEER_LIMIT = 300  # seconds
+PEER_LIMIT = 600  # seconds
 CONTACT = Path(__file__).parents[1] / "specs" / "no_contact_details.toml"
 
 
