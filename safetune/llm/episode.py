@@ -5,6 +5,7 @@ rewards; the trainer then reads the tokens' rewards from `episode`.
 """
 
 from dataclasses import dataclass
+from time import perf_counter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,6 +66,7 @@ class EpisodeReward:
         self.config = config
         self.potential = self._first_potential()
         self.prompt_ids: list[list[int]] = []
+        self.seconds = 0.0  # spent in scoring, for the share of a training step that the safeguard takes
         self.episode: Episode | None = None
 
     def _first_potential(self) -> FloatArray:
@@ -97,7 +99,9 @@ class EpisodeReward:
 
     def __call__(self, completion_ids: list[list[int]], **_: object) -> list[float]:
         """TRL's reward signature: one number per completion; `prompt_ids` must have been set for this batch."""
+        started = perf_counter()
         self.episode = self.score(self.prompt_ids, completion_ids)
+        self.seconds += perf_counter() - started
         return [float(total) for total in self.episode.rewards.sum(axis=1)]
 
     def score(self, prompt_ids: list[list[int]], completion_ids: list[list[int]]) -> Episode:

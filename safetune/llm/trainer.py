@@ -69,7 +69,7 @@ class SafeguardPPOTrainer(GRPOTrainer):
         self._hidden: list[Tensor] = []
         self._policy_hidden: Tensor | None = None
         self._keep = 0
-        self.timings = {"safeguard": 0.0, "step": 0.0}
+        self._feature_seconds = self._step_seconds = 0.0
         if args.reward_weights is not None:
             args.reward_weights = [1.0, *args.reward_weights]
         super().__init__(
@@ -96,6 +96,11 @@ class SafeguardPPOTrainer(GRPOTrainer):
     def _causal_lm(self) -> nn.Module:
         model = self.accelerator.unwrap_model(self.model)
         return model.get_base_model() if hasattr(model, "peft_config") else model
+
+    @property
+    def timings(self) -> dict[str, float]:
+        """Seconds spent in training steps, generation included, and in the safeguard's part of them."""
+        return {"step": self._step_seconds, "safeguard": self.safeguard_reward.seconds + self._feature_seconds}
 
     @property
     def value_head(self) -> ValueHead:
@@ -174,7 +179,7 @@ class SafeguardPPOTrainer(GRPOTrainer):
         episode = self._take_episode()
         rewards = self._token_rewards(episode, width)
         features = self._features[torch.from_numpy(_widen(episode.states, width))]
-        self.timings["safeguard"] += perf_counter() - started
+        self._feature_seconds += perf_counter() - started
         with torch.no_grad():
             device = output["completion_ids"].device
             mask = output["completion_mask"].float()
@@ -249,7 +254,7 @@ class SafeguardPPOTrainer(GRPOTrainer):
     def training_step(self, *args: Any, **kwargs: Any) -> Tensor:
         started = perf_counter()
         loss = super().training_step(*args, **kwargs)
-        self.timings["step"] += perf_counter() - started
+        self._step_seconds += perf_counter() - started
         return loss
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:

@@ -194,6 +194,7 @@ def test_logs_carry_the_safeguard_and_the_critic(make_trainer, guard):
     expected = {"safeguard/violation_rate", "safeguard/cost", "safeguard/explained_variance", "value_loss", "kl"}
     expected |= {f"safeguard/rule/{rule.name}" for rule in guard.rules}
     assert expected <= set(logs)
+    assert 0 < trainer.timings["safeguard"] < trainer.timings["step"]
 
 
 def test_the_value_potential_is_learnt_and_resumed(make_trainer, tmp_path):
