@@ -128,7 +128,8 @@ def check(rng: random.Random, cutters: Sequence[Cutter], n_texts: int, report: R
         text = random_text(rng, patterns, rng.randint(1, LENGTH))
         labels = _bits([searcher.ends(text) for searcher in searchers])
         expected.append(Expected.of(guard, text, labels, _bits([searcher.ends_cut(text) for searcher in searchers])))
-    found = [line for right in expected for line in _monitor_mismatches(rng, machine, right)]
+    monitor = Monitor(machine)
+    found = [line for right in expected for line in _monitor_mismatches(rng, monitor, right)]
     for cutter in cutters:
         cuts = [(right, cutter.cut(rng, right.text)) for right in expected]
         spelt = [(right, ids) for right, ids in cuts if ids is not None]
@@ -160,15 +161,16 @@ def _bits(holds: Sequence[Sequence[bool]]) -> list[int]:
     return [sum(1 << bit for bit, value in enumerate(here) if value) for here in zip(*holds, strict=True)]
 
 
-def _monitor_mismatches(rng: random.Random, machine: ByteSafeguard, right: Expected) -> list[str]:
-    monitor, data, start = Monitor(machine), right.text.encode(), 0
+def _monitor_mismatches(rng: random.Random, monitor: Monitor, right: Expected) -> list[str]:
+    data, start = right.text.encode(), 0
+    monitor.reset()
     while start < len(data):
         stop = rng.randint(start + 1, len(data))
         monitor.feed(data[start:stop])
         start = stop
     monitor.close()
     got = sorted((violation.offset, violation.rule) for violation in monitor.violations)
-    wanted = right.verdicts(machine.guard)
+    wanted = right.verdicts(monitor.guard)
     return [] if got == wanted else [f"monitor on {right.text!r}: got {got}, expected {wanted}"]
 
 

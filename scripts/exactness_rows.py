@@ -43,6 +43,11 @@ class Expected:
         end = float(guard.cost[state, end_label]), end_broken, int(end_broken != 0)
         return cls(text, cost, broken, count, cut, end)
 
+    def until(self, end: int) -> tuple[float, int]:
+        """Cost and count of the prefix that ends after so many bytes, as a text of its own."""
+        cut_cost, cut_count = self.cut[end]
+        return float(self.cost[:end].sum()) + cut_cost, int(self.count[:end].sum()) + cut_count
+
     def verdicts(self, guard: Safeguard) -> list[tuple[int, str]]:
         """Every broken rule with its place, sorted."""
         places = [(int(place), int(self.broken[place])) for place in np.flatnonzero(self.count)]
@@ -98,14 +103,14 @@ class Rows:
         row, last = row[whole], last[whole]
         trace = self.tokens.trace(self.padded[row], np.arange(self.padded.shape[1]) <= last[:, None])
         cost, count = trace.cost.sum(axis=1), trace.violations.sum(axis=1)
-        found = []
-        for index, (r, t) in enumerate(zip(row.tolist(), last.tolist(), strict=True)):
-            right, end = self.expected[r], int(self.ends[r, t])
-            cut_cost, cut_count = right.cut[end]
-            wanted = right.cost[:end].sum() + cut_cost, right.count[:end].sum() + cut_count
-            if not np.isclose(cost[index], wanted[0]) or count[index] != wanted[1]:
-                got = cost[index], count[index]
-                found.append(f"prefix of {end} bytes of {right.text!r}: got {got}, expected {wanted}")
+        wanted = np.array([self.expected[r].until(int(self.ends[r, t])) for r, t in zip(row, last, strict=True)])
+        wanted_cost, wanted_count = wanted.reshape(-1, 2).T
+        wrong = np.flatnonzero(~np.isclose(cost, wanted_cost) | (count != wanted_count))
+        found = [
+            f"prefix of {self.ends[row[i], last[i]]} bytes of {self.expected[row[i]].text!r}: got {cost[i], count[i]}, "
+            f"expected {wanted_cost[i], wanted_count[i]}"
+            for i in wrong.tolist()
+        ]
         return len(row), found
 
     def _differences(

@@ -2,7 +2,10 @@
 
 from dataclasses import dataclass, field, fields
 from math import isfinite
+from typing import get_type_hints
 
+from pydantic import TypeAdapter, ValidationError
+from pydantic.errors import PydanticUserError
 from trl import GRPOConfig
 
 from safetune.errors import RecipeError, choices, nearest
@@ -87,12 +90,26 @@ def check_finite(values: dict[str, object]) -> None:
 
 
 def check_fields(table: dict[str, object], where: str = "[trainer]") -> None:
-    """Raise `RecipeError` for a key that is no field of the configuration, naming the nearest one."""
+    """Raise `RecipeError` for a key that is no field of the configuration, or a value of another type than its own."""
     valid = {f.name for f in fields(SafeguardPPOConfig) if f.init}
     for name in table:
         if name not in valid:
             hint = nearest(name, valid) or f" Fields of safetune's own: {choices(OWN_FIELDS)}."
             raise RecipeError(f"{where}: '{name}' is not a field of SafeguardPPOConfig.{hint}")
+    for name, value in table.items():
+        _check_type(name, value)
+
+
+def _check_type(name: str, value: object) -> None:
+    """The host's dataclasses check no types: a text in place of a number would fail late and far from here."""
+    hint = get_type_hints(SafeguardPPOConfig)[name]
+    try:
+        TypeAdapter(hint).validate_python(value, strict=True)
+    except ValidationError:
+        wanted = hint.__name__ if isinstance(hint, type) else str(hint)
+        raise RecipeError(f"trainer.{name}: got {value!r}, expected {wanted}") from None
+    except PydanticUserError:  # a type that cannot be checked; the host has the last word
+        return
 
 
 def _check_choice(name: str, value: str, valid: tuple[str, ...]) -> None:

@@ -69,12 +69,17 @@ def read_plan(recipe: LlmRecipe, output_dir: Path) -> Plan:
     """
     guard = Safeguard.load(recipe.spec)
     model_source(recipe.model.name)
+    try:
+        tasks = dict(load_task(name) for name in recipe.reward.tasks)
+        config = trainer_config(recipe, output_dir)
+    except RecipeError as error:
+        raise RecipeError(f"{recipe.source}: {error}") from error
     return Plan(
         guard=guard,
         train_prompts=load_prompts(recipe.prompts.train, recipe.prompts.column),
         heldout_prompts=load_prompts(recipe.prompts.heldout, recipe.prompts.column),
-        tasks=dict(load_task(name) for name in recipe.reward.tasks),
-        config=trainer_config(recipe, output_dir),
+        tasks=tasks,
+        config=config,
     )
 
 

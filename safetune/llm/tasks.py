@@ -1,7 +1,10 @@
 """Task rewards: any TRL reward callable, found by name and checked at every call."""
 
 import importlib
+import sys
 from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -26,13 +29,22 @@ class FiniteReward:
         return rewards
 
 
+def _import(name: str) -> ModuleType:
+    """Import a module, one in the working folder as well: a console script does not look there by itself."""
+    sys.path.append(str(Path.cwd()))
+    try:
+        return importlib.import_module(name)
+    finally:
+        sys.path.pop()
+
+
 def load_task(name: str) -> tuple[str, RewardFunction]:
     """A task reward from its `module:function`, under the function's name."""
     module_name, _, attribute = name.partition(":")
     if not module_name or not attribute:
         raise RecipeError(f"reward.tasks: got '{name}', expected 'module:function'")
     try:
-        module = importlib.import_module(module_name)
+        module = _import(module_name)
     except ImportError as error:
         raise RecipeError(f"reward.tasks: cannot import '{module_name}': {error}") from error
     function: RewardFunction | None = getattr(module, attribute, None)
