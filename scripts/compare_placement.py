@@ -78,7 +78,7 @@ def _page(curves: dict[str, np.ndarray], runs: dict[str, list[Path]]) -> str:
         results = [json.loads((folder / "evaluation.json").read_text()) for folder in folders]
         after = ", ".join(f"{r['after']['violation_rate']['value']:.1%}" for r in results)
         change = ", ".join(f"{r['after']['logp_base'] - r['before']['logp_base']:+.2f}" for r in results)
-        kept = ", ".join(f"{r['after']['distinct_2'] / r['before']['distinct_2']:.0%}" for r in results)
+        kept = ", ".join(f"{r['after']['distinct_bigrams'] / r['before']['distinct_bigrams']:.0%}" for r in results)
         lines.append(f"| {arm} | {reached} | {after} | {change} | {kept} |")
     lines += ["", "![violation rate over completions](placement.svg)", "", _table(curves)]
     return "\n".join(lines) + "\n"

@@ -49,7 +49,13 @@ def test_a_recipe_can_be_planned(path: Path) -> None:
 def test_a_recipe_trains_for_two_steps(path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     few = tmp_path / "heldout.jsonl"
     few.write_text("".join(Path(load_recipe(path).prompts.heldout).read_text().splitlines(keepends=True)[:8]))
-    smaller = [f"prompts.heldout={few}", "model.name=pocket", "trainer.max_steps=2", "trainer.max_completion_length=16"]
+    smaller = [
+        f"prompts.heldout={few}",
+        "model.name=pocket",
+        "trainer.max_steps=2",
+        "trainer.num_iterations=1",
+        "trainer.max_completion_length=16",
+    ]
     run = tmp_path / "run"
     assert main(["train", str(path), "--run", str(run), *smaller]) == 0
     assert "completions that break a rule" in capsys.readouterr().out

@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     recipe = load_recipe(args.recipe, args.overrides)
     _check_spec(recipe)
     if args.dry_run:
-        _show_plan(recipe)
+        _show_plan(recipe, args.run)
         return 0
     folder = Run.folder_of(recipe, path=args.run)
     if args.fresh or not (folder / "evaluation.json").exists():
@@ -83,9 +83,9 @@ def _plan(recipe: Recipe) -> dict[str, Any]:
     return plan(recipe)
 
 
-def _show_plan(recipe: Recipe) -> None:
+def _show_plan(recipe: Recipe, path: str | None) -> None:
     facts = _plan(recipe)
-    facts["run folder"] = Run.folder_of(recipe)
+    facts["run folder"] = Run.folder_of(recipe, path=path)
     width = max(map(len, facts))
     for key, value in facts.items():
         print(f"{key:{width}}  {', '.join(map(str, value)) if isinstance(value, list) else value}")

@@ -12,10 +12,11 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from safetune.errors import RunError
+from safetune.run.identity import copy_spec
 from safetune.safeguard import Safeguard
 
 VALUE_HEAD_FILE = "value_head.safetensors"
-SPEC_FILE = "spec.toml"
+SPECS = "specs"
 COMPLETE = "complete"
 
 
@@ -40,10 +41,9 @@ def load_value_head(head: nn.Module, folder: Path) -> None:
 
 
 def write_spec(guard: Safeguard, folder: Path) -> None:
-    """Copy the spec that trained an adapter beside it, where the safeguard came from a file."""
-    source = Path(guard.spec.source)
-    if source.is_file():
-        shutil.copyfile(source, folder / SPEC_FILE)
+    """Copy the spec that trained an adapter, and the files it names, beside it; a spec from a string has no file."""
+    if Path(guard.spec.source).is_file():
+        copy_spec(str(guard.spec.source), folder / SPECS)
 
 
 def mark_complete(folder: Path) -> None:

@@ -47,9 +47,11 @@ class SafeguardPPOConfig(GRPOConfig):
         _check_choice("reward_form", self.reward_form, FORMS)
         _check_choice("potential", self.potential, POTENTIALS)
         _check_choice("reward_placement", self.reward_placement, PLACEMENTS)
-        for name, low, high in (("kappa", 0.0, 1.0), ("gamma", 0.0, 1.0), ("gae_lambda", 0.0, 1.0)):
-            if not low <= getattr(self, name) <= high:
-                raise RecipeError(f"trainer.{name}: got {getattr(self, name)}, expected a number in [{low}, {high}]")
+        if not 0.0 < self.kappa < 1.0:
+            raise RecipeError(f"trainer.kappa: got {self.kappa}, expected a number in (0, 1)")
+        for name in ("gamma", "gae_lambda"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise RecipeError(f"trainer.{name}: got {getattr(self, name)}, expected a number in [0, 1]")
         for name in (
             "violation_weight",
             "whiten_floor",

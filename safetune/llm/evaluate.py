@@ -1,5 +1,6 @@
 """Evaluation of a policy on held-out prompts: violations, and beside them the utility that must not be lost."""
 
+import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -22,7 +23,8 @@ class Evaluator:
         tokenizer: the policy's tokenizer.
         prompts: held-out prompts, each repeated as often as it is to be sampled.
         sampling: how completions are drawn; the same seed before and after training.
-        tasks: task rewards by name, TRL reward callables.
+        tasks: task rewards by name.
+        source: where the prompts came from, for the record.
     """
 
     tokens: TokenSafeguard
@@ -30,12 +32,14 @@ class Evaluator:
     prompts: list[Prompt]
     sampling: Sampling
     tasks: dict[str, RewardFunction]
+    source: str
 
     def measure(self, model: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         """Measures of the model's completions (the content of `evaluation.json`), and the completions themselves.
 
-        `logp_base` is the mean log-likelihood of a token under the base model, in nats; `kl_base` the mean of
-        log p - log p_base over the sampled tokens, an unbiased estimate of KL(policy || base) per token.
+        `logp_base` is the mean log-likelihood of a token under the base model, in nats, at temperature 1; `kl_base`
+        the mean of log p - log p_base over the sampled tokens, both at the temperature they were sampled at: an
+        unbiased estimate of KL(policy || base) per token where nothing but the temperature shapes the sampling.
         """
         samples = sample(model, self.tokenizer, self.prompts, self.sampling)
         own = self._flat_scores(model, samples)
@@ -43,8 +47,8 @@ class Evaluator:
             base = self._flat_scores(model, samples)
         measures = {
             **violations(self.tokens, samples),
-            "logp_base": float(base.mean()),
-            "kl_base": float((own - base).mean()),
+            "logp_base": float(base[0].mean()),
+            "kl_base": float((own[1] - base[1]).mean()),
             **shape(samples),
             "tasks": {name: self._task_mean(name, task, samples) for name, task in self.tasks.items()},
         }
@@ -56,8 +60,11 @@ class Evaluator:
         return measures, rows
 
     def _flat_scores(self, model: Any, samples: list[Sample]) -> np.ndarray:
-        scores = log_probabilities(model, samples, self.sampling.batch_size, self.tokenizer.pad_token_id)
-        return np.concatenate([row.numpy() for row in scores])
+        """(2, N) log-probabilities of all tokens, at temperature 1 and at the temperature of sampling."""
+        temperatures = (1.0, self.sampling.temperature)
+        pad_id = self.tokenizer.pad_token_id
+        scores = log_probabilities(model, samples, self.sampling.batch_size, pad_id, temperatures)
+        return np.concatenate([row.numpy() for row in scores], axis=1)
 
     def _task_mean(self, name: str, task: RewardFunction, samples: list[Sample]) -> float:
         completions: list[Any] = [
@@ -75,4 +82,9 @@ class Evaluator:
 
     def describe(self) -> dict[str, Any]:
         """What was sampled and how, for `evaluation.json`."""
-        return {"spec": self.tokens.guard.name, "prompts": len(self.prompts), "sampling": asdict(self.sampling)}
+        return {
+            "spec": self.tokens.guard.name,
+            "heldout": self.source,
+            "prompts": len({json.dumps(prompt) for prompt in self.prompts}),
+            "sampling": asdict(self.sampling),
+        }

@@ -92,16 +92,18 @@ def end_ids(model: Any, tokenizer: Any) -> set[int]:
 
 
 @torch.no_grad()
-def log_probabilities(model: Any, samples: list[Sample], batch_size: int, pad_id: int) -> list[torch.Tensor]:
-    """For each sample, (T,) log-probabilities of its completion's tokens at temperature 1."""
+def log_probabilities(
+    model: Any, samples: list[Sample], batch_size: int, pad_id: int, temperatures: tuple[float, ...] = (1.0,)
+) -> list[torch.Tensor]:
+    """For each sample, (K, T) log-probabilities of its completion's T tokens at each of K temperatures."""
     out = []
     with evaluating(model):
         for start in range(0, len(samples), batch_size):
-            out += _score_batch(model, samples[start : start + batch_size], pad_id)
+            out += _score_batch(model, samples[start : start + batch_size], pad_id, temperatures)
     return out
 
 
-def _score_batch(model: Any, samples: list[Sample], pad_id: int) -> list[torch.Tensor]:
+def _score_batch(model: Any, samples: list[Sample], pad_id: int, temperatures: tuple[float, ...]) -> list[torch.Tensor]:
     rows = [s.prompt_ids + s.completion_ids for s in samples]
     width = max(map(len, rows))
     ids = torch.tensor([row + [pad_id] * (width - len(row)) for row in rows], device=model.device)
@@ -109,10 +111,12 @@ def _score_batch(model: Any, samples: list[Sample], pad_id: int) -> list[torch.T
     keep = width - min(len(s.prompt_ids) for s in samples) + 1
     logits = model(input_ids=ids, attention_mask=mask, logits_to_keep=keep).logits[:, :-1].float()
     targets = ids[:, -logits.shape[1] :]
-    scores = torch.log_softmax(logits, dim=-1).gather(-1, targets.unsqueeze(-1)).squeeze(-1).cpu()
-    offset = width - scores.shape[1]
+    scores = torch.stack(
+        [torch.log_softmax(logits / t, dim=-1).gather(-1, targets.unsqueeze(-1)).squeeze(-1) for t in temperatures]
+    ).cpu()
+    offset = width - scores.shape[-1]
     return [
-        scores[i, len(s.prompt_ids) - offset : len(row) - offset].double()
+        scores[:, i, len(s.prompt_ids) - offset : len(row) - offset].double()
         for i, (s, row) in enumerate(zip(samples, rows, strict=True))
     ]
 

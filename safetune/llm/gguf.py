@@ -27,8 +27,9 @@ def convert(path: Path, folder: Path, name: str) -> None:
 
     try:
         with no_progress_bar():
-            tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
-            quantised = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.float32)
+            here: dict[str, Any] = {"gguf_file": path.name, "trust_remote_code": False, "local_files_only": True}
+            tokenizer = AutoTokenizer.from_pretrained(path.parent, **here)
+            quantised = AutoModelForCausalLM.from_pretrained(path.parent, dtype=torch.float32, **here)
     except Exception as error:  # the host raises many kinds for one cause: this file cannot be read
         raise ModelError(f"model '{name}': {path} cannot be converted: {error}") from error
     try:

@@ -1,5 +1,6 @@
 """From a recipe to its parts: spec, prompts, trainer configuration, model. What can be wrong is found here."""
 
+import json
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any
 
 from peft import LoraConfig
 
-from safetune.errors import RecipeError
+from safetune.errors import DataError, RecipeError
 from safetune.llm.config import SafeguardPPOConfig, check_fields, check_finite
 from safetune.llm.evaluate import Evaluator
 from safetune.llm.generate import Sampling
@@ -32,6 +33,15 @@ OWNED = {
     "shuffle_dataset": "the recipe's 'seed'",
     "num_train_epochs": "trainer.max_steps",
     "resume_from_checkpoint": "the run, which resumes by itself",
+    "save_strategy": "the run, which resumes by itself",
+    "save_only_model": "the run, which resumes by itself",
+    "ignore_data_skip": "the run, which resumes by itself",
+    "logging_steps": "the run, which logs every batch of completions",
+    "logging_strategy": "the run, which logs every batch of completions",
+    "eval_strategy": "[evaluate], before and after training",
+    "do_eval": "[evaluate], before and after training",
+    "min_p": "top_p and top_k, which evaluation knows as well",
+    "generation_kwargs": "the trainer's own sampling fields, which evaluation knows as well",
 }
 
 
@@ -54,7 +64,7 @@ class Plan:
     @property
     def generations(self) -> int:
         """Batches of completions drawn over the whole training."""
-        return -(-self.config.max_steps // self.steps_per_generation)
+        return self.config.max_steps // self.steps_per_generation
 
     @property
     def prompts_per_generation(self) -> int:
@@ -70,17 +80,42 @@ def read_plan(recipe: LlmRecipe, output_dir: Path) -> Plan:
     guard = Safeguard.load(recipe.spec)
     model_source(recipe.model.name)
     try:
-        tasks = dict(load_task(name) for name in recipe.reward.tasks)
+        tasks = _load_tasks(recipe)
         config = trainer_config(recipe, output_dir)
     except RecipeError as error:
         raise RecipeError(f"{recipe.source}: {error}") from error
+    prompts = recipe.prompts
+    train = load_prompts(prompts.train, prompts.column, prompts.train_split)
+    heldout = load_prompts(prompts.heldout, prompts.column, prompts.heldout_split)
+    _check_apart(train, heldout, recipe)
     return Plan(
         guard=guard,
-        train_prompts=load_prompts(recipe.prompts.train, recipe.prompts.column),
-        heldout_prompts=load_prompts(recipe.prompts.heldout, recipe.prompts.column),
+        train_prompts=train,
+        heldout_prompts=heldout,
         tasks=tasks,
         config=config,
     )
+
+
+def _check_apart(train: list[Prompt], heldout: list[Prompt], recipe: LlmRecipe) -> None:
+    """Held-out prompts that were trained on would show more than was learnt."""
+    seen = {json.dumps(prompt) for prompt in train}
+    shared = sum(json.dumps(prompt) in seen for prompt in heldout)
+    if shared:
+        raise DataError(
+            f"{recipe.prompts.heldout}: {shared} of {len(heldout)} held-out prompts are training prompts as well "
+            f"({recipe.prompts.train}); expected none"
+        )
+
+
+def _load_tasks(recipe: LlmRecipe) -> dict[str, RewardFunction]:
+    tasks: dict[str, RewardFunction] = {}
+    for source in recipe.reward.tasks:
+        name, function = load_task(source)
+        if name in tasks:
+            raise RecipeError(f"reward.tasks: two functions are called '{name}', which names their metric; rename one")
+        tasks[name] = function
+    return tasks
 
 
 def trainer_config(recipe: LlmRecipe, output_dir: Path) -> SafeguardPPOConfig:
@@ -142,6 +177,16 @@ def _align(config: SafeguardPPOConfig, table: dict[str, Any]) -> SafeguardPPOCon
             f"gradient_accumulation_steps ({config.gradient_accumulation_steps})"
         )
     unit = micro_steps // config.gradient_accumulation_steps
+    if config.max_steps % unit:
+        raise RecipeError(
+            f"trainer.max_steps: got {config.max_steps}, expected a multiple of {unit}, the optimiser steps on one "
+            "batch of completions"
+        )
+    if config.save_total_limit is not None and config.save_total_limit < 2:
+        raise RecipeError(
+            f"trainer.save_total_limit: got {config.save_total_limit}, expected at least 2: the older checkpoint is "
+            "kept until the newer one is whole"
+        )
     config.logging_steps = unit
     wanted = int(table.get("save_steps", max(1, config.max_steps // 10)))
     config.save_steps = -(-wanted // unit) * unit
@@ -178,4 +223,11 @@ def evaluator(recipe: LlmRecipe, plan: Plan, tokenizer: Any, tokens: TokenSafegu
         seed=settings.seed,
     )
     prompts = [prompt for prompt in plan.heldout_prompts for _ in range(settings.samples)]
-    return Evaluator(tokens=tokens, tokenizer=tokenizer, prompts=prompts, sampling=sampling, tasks=plan.tasks)
+    return Evaluator(
+        tokens=tokens,
+        tokenizer=tokenizer,
+        prompts=prompts,
+        sampling=sampling,
+        tasks=plan.tasks,
+        source=recipe.prompts.heldout,
+    )

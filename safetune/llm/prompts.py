@@ -44,7 +44,7 @@ def training_rows(prompts: list[Prompt], count: int, seed: int) -> Dataset:
 
 def _read_jsonl(path: Path, column: str) -> list[Prompt]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"prompts file {path}: cannot be read: {error}") from error
     return [_parse_line(line, column, f"{path}:{number}") for number, line in enumerate(lines, 1) if line.strip()]

@@ -1,6 +1,7 @@
-"""Task rewards: any TRL reward callable, found by name and checked at every call."""
+"""Task rewards: plain functions of TRL's reward signature, found by name and checked at every call."""
 
 import importlib
+import inspect
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,8 @@ class FiniteReward:
     """A task reward whose values are checked: None means not applicable, NaN and infinities are errors."""
 
     def __init__(self, function: RewardFunction) -> None:
+        if not callable(function) or inspect.iscoroutinefunction(function):
+            raise DataError(f"task reward: got {function!r}, expected a plain function (no coroutine, no model)")
         self.function = function
         self.__name__ = getattr(function, "__name__", type(function).__name__)
 
@@ -31,11 +34,12 @@ class FiniteReward:
 
 def _import(name: str) -> ModuleType:
     """Import a module, one in the working folder as well: a console script does not look there by itself."""
-    sys.path.append(str(Path.cwd()))
+    folder = str(Path.cwd())
+    sys.path.append(folder)
     try:
         return importlib.import_module(name)
     finally:
-        sys.path.pop()
+        sys.path.remove(folder)
 
 
 def load_task(name: str) -> tuple[str, RewardFunction]:

@@ -6,6 +6,7 @@ baseline, advantages are GAE(gamma, lambda), and a clipped value loss joins the 
 says which hook moved when TRL moves one.
 """
 
+from copy import copy
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -39,8 +40,8 @@ class SafeguardPPOTrainer(GRPOTrainer):
         args: the configuration.
         train_dataset: rows with a `prompt` column.
         processing_class: the policy's tokenizer.
-        reward_funcs: task rewards, any TRL reward callables; each is added at the completion's last token with its
-            weight from `args.reward_weights` (one weight per task reward).
+        reward_funcs: task rewards, plain functions of TRL's reward signature; each is added at the completion's last
+            token with its weight from `args.reward_weights` (one weight per task reward).
         **kwargs: passed on to `GRPOTrainer` (`peft_config`, `callbacks`, ...).
 
     Raises:
@@ -71,6 +72,7 @@ class SafeguardPPOTrainer(GRPOTrainer):
         self._keep = 0
         self._feature_seconds = self._step_seconds = 0.0
         if args.reward_weights is not None:
+            args = copy(args)  # the caller may use its own for another trainer
             args.reward_weights = [1.0, *args.reward_weights]
         super().__init__(
             model=model,
@@ -145,7 +147,7 @@ class SafeguardPPOTrainer(GRPOTrainer):
     def _generate(self, prompts: list[Any]) -> Any:
         generated = super()._generate(prompts)
         self.safeguard_reward.prompt_ids = generated[0]
-        if self.args.potential == "value":
+        if self.args.reward_form == "potential" and self.args.potential == "value":
             self._learn_potential(generated[1])
         return generated
 
@@ -155,11 +157,13 @@ class SafeguardPPOTrainer(GRPOTrainer):
         The potential of a batch never depends on the batch, so it is fixed within every episode (Devlin and Kudenko
         2012) and the shaping's guarantee holds.
         """
+        started = perf_counter()
         counts = self.value_head.class_counts
         self.safeguard_reward.potential = self.safeguard_reward.learnt_potential(counts.cpu().numpy())
         if self.model.training:
             seen = torch.from_numpy(self.safeguard_reward.count_classes(completion_ids)).to(counts.device)
             counts += self.accelerator.reduce(seen, reduction="sum")
+        self._feature_seconds += perf_counter() - started
 
     def _calculate_rewards(self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: Any) -> Tensor:
         rewards = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)

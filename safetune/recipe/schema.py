@@ -62,6 +62,10 @@ class Prompts(_Table):
     """A JSONL file, relative to the recipe, or a `datasets` hub id."""
     heldout: Text
     """The same, for evaluation only."""
+    train_split: Text = "train"
+    """The split of a hub data set used for training."""
+    heldout_split: Text = "test"
+    """The split of a hub data set used for evaluation."""
     column: Text = "prompt"
     """The key of a line, or the column of a data set, that holds the prompt."""
 

@@ -33,18 +33,25 @@ def copy_sources(recipe: Recipe, folder: Path) -> Recipe:
 
     Files keep their places relative to one another, so that what the spec says of them holds for the copies.
     """
-    sources = spec_files(recipe.spec)
-    base = Path(os.path.commonpath([source.parent for source in sources]))
-    for source in sources:
-        _copy(source, folder / "specs" / source.relative_to(base), "spec")
+    spec = copy_spec(recipe.spec, folder / "specs")
     prompts = {}
     for key in ("train", "heldout"):
         source = Path(getattr(recipe.prompts, key))
         if source.is_absolute():
             prompts[key] = f"prompts/{key}{source.suffix}"
             _copy(source, folder / prompts[key], f"prompts.{key}")
-    spec = Path("specs") / sources[0].relative_to(base)
-    return recipe.model_copy(update={"spec": spec.as_posix(), "prompts": recipe.prompts.model_copy(update=prompts)})
+    return recipe.model_copy(
+        update={"spec": spec.relative_to(folder).as_posix(), "prompts": recipe.prompts.model_copy(update=prompts)}
+    )
+
+
+def copy_spec(path: str, folder: Path) -> Path:
+    """Copy a spec and the files it names into `folder`; returns where the copy of the spec is."""
+    sources = spec_files(path)
+    base = Path(os.path.commonpath([source.parent for source in sources]))
+    for source in sources:
+        _copy(source, folder / source.relative_to(base), "spec")
+    return folder / sources[0].relative_to(base)
 
 
 def spec_files(path: str) -> list[Path]:

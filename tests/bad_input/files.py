@@ -42,7 +42,8 @@ max_steps = 2
 per_device_train_batch_size = 2
 """
 PROMPTS = '{"prompt": "Who is it?"}\n{"prompt": "Where is it?"}\n'
-FILES = {"spec.toml": SPEC, "recipe.toml": RECIPE, "train.jsonl": PROMPTS, "heldout.jsonl": PROMPTS}
+HELDOUT = '{"prompt": "Where is the office?"}\n'
+FILES = {"spec.toml": SPEC, "recipe.toml": RECIPE, "train.jsonl": PROMPTS, "heldout.jsonl": HELDOUT}
 
 
 def spec(*changes: str, of: str = SPEC) -> dict[str, str | bytes]:

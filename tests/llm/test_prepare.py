@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from safetune.errors import RecipeError
+from safetune.errors import DataError, RecipeError
 from safetune.llm.prepare import read_plan, trainer_config
 from safetune.llm.tasks import load_task
 from safetune.recipe import load_recipe
@@ -18,9 +18,9 @@ spec = "no.toml"
 name = "pocket"
 [prompts]
 train = "p.jsonl"
-heldout = "p.jsonl"
+heldout = "h.jsonl"
 [trainer]
-max_steps = 10
+max_steps = 12
 per_device_train_batch_size = 4
 num_iterations = 2
 """
@@ -41,13 +41,14 @@ def recipe(tmp_path):
     (tmp_path / "r.toml").write_text(RECIPE)
     (tmp_path / "no.toml").write_text(SPEC)
     (tmp_path / "p.jsonl").write_text(json.dumps({"prompt": "hello"}))
+    (tmp_path / "h.jsonl").write_text(json.dumps({"prompt": "good day"}))
     return lambda *overrides: load_recipe(tmp_path / "r.toml", overrides)
 
 
 def test_a_plan_counts_its_completions(recipe, tmp_path):
     plan = read_plan(recipe(), tmp_path)
     assert plan.steps_per_generation == 2
-    assert plan.generations == 5
+    assert plan.generations == 6
     assert plan.prompts_per_generation == 4
 
 
@@ -70,6 +71,10 @@ def test_checkpoints_fall_between_batches_of_completions(recipe, tmp_path, wante
         ("trainer.seed=3", "'seed' is decided by the recipe's 'seed'"),
         ("trainer.reward_form=sparse", r"decided by \[reward\] form"),
         ("trainer.max_steps=0", "expected at least 1"),
+        ("trainer.max_steps=11", "expected a multiple of 2"),
+        ("trainer.max_steps=two", "trainer.max_steps: got 'two', expected int"),
+        ("trainer.save_total_limit=1", "expected at least 2"),
+        ("trainer.save_only_model=true", "resumes by itself"),
         ("trainer.optim=no_such_optimiser", r"\[trainer\]: "),
     ],
 )
@@ -95,6 +100,16 @@ def test_a_batch_of_completions_must_fill_whole_optimiser_steps(recipe, tmp_path
 def test_wrong_task_rewards(name, message):
     with pytest.raises(RecipeError, match=message):
         load_task(name)
+
+
+def test_held_out_prompts_must_not_be_trained_on(recipe, tmp_path):
+    with pytest.raises(DataError, match="1 of 1 held-out prompts are training prompts"):
+        read_plan(recipe(f"prompts.heldout={tmp_path / 'p.jsonl'}"), tmp_path)
+
+
+def test_two_tasks_of_one_name_are_refused(recipe, tmp_path):
+    with pytest.raises(RecipeError, match="two functions are called 'loads'"):
+        read_plan(recipe('reward.tasks=["json:loads", "json:loads"]'), tmp_path)
 
 
 def test_a_task_reward_is_found_by_its_name():

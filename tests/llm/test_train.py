@@ -21,8 +21,12 @@ def recipe(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("recipe")
     prompts = folder / "prompts.jsonl"
     prompts.write_text("\n".join(json.dumps({"prompt": f"Customer: Who is {n}?\nAgent:"}) for n in ("Ann", "Bo", "Cy")))
+    heldout = folder / "heldout.jsonl"
+    heldout.write_text(
+        "\n".join(json.dumps({"prompt": f"Customer: Where is {n}?\nAgent:"}) for n in ("Di", "Ed", "Flo"))
+    )
     source = request.config.rootpath / "recipes" / "quickstart.toml"
-    return load_recipe(source, [*SETTINGS, f"prompts.train={prompts}", f"prompts.heldout={prompts}"])
+    return load_recipe(source, [*SETTINGS, f"prompts.train={prompts}", f"prompts.heldout={heldout}"])
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +50,7 @@ def test_the_result_has_both_measures(finished):
 
 def test_the_run_holds_what_belongs_to_it(finished):
     run, _ = finished
-    for name in ("adapter_model.safetensors", "value_head.safetensors", "spec.toml"):
+    for name in ("adapter_model.safetensors", "value_head.safetensors", "specs/no_contact_details.toml"):
         assert (run.adapter / name).is_file(), name
     rows = run.metrics()
     assert [row["step"] for row in rows] == [2, 4]
