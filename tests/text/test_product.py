@@ -106,7 +106,7 @@ def test_no_two_states_are_alike(automaton: ByteAutomaton, guard: Safeguard) -> 
 def test_distance_is_the_shortest_way_to_a_verdict(automaton: ByteAutomaton, guard: Safeguard) -> None:
     machine = compose(guard, automaton)
     out = machine.outcomes
-    edge_breaks: np.ndarray = (out.late_count + out.now_count)[machine.edge].any(axis=1)
+    edge_breaks = (out.late_count + out.now_count)[machine.edge].any(axis=1)
     for start in range(machine.n_states):
         seen, frontier, steps, found = {start}, {start}, 0, np.inf
         while frontier and np.isinf(found):

@@ -239,8 +239,6 @@ def test_a_batch_is_its_rows(memory: TokenSafeguard, rows: list[list[int]], prom
     batch = memory.trace(padded, [[1] * len(row) + [0] * (width - len(row)) for row in rows], starts)
     for place, row in enumerate(rows):
         alone = memory.trace([row], state=starts[place : place + 1])
-        whole: np.ndarray
-        part: np.ndarray
         for whole, part in zip(batch, alone, strict=True):
             assert whole[place, : part.shape[1]].tolist() == part[0].tolist()
             assert (whole[place, part.shape[1] :] == (part[0, -1] if whole is batch.states else 0)).all()
