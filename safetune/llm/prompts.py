@@ -1,7 +1,8 @@
-"""Prompts: JSONL files of ours, local files and hub data sets that `datasets` reads."""
+"""Prompts: JSONL, CSV and Parquet files, and hub data sets."""
 
 import json
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -11,16 +12,22 @@ from safetune.errors import DataError
 
 Prompt = str | list[dict[str, str]]
 
+TABLES = {".csv": Dataset.from_csv, ".parquet": Dataset.from_parquet}
+"""Local files with a column of prompts, by their suffix; any other file is read as JSONL."""
+
 
 def load_prompts(source: str, column: str = "prompt", split: str = "train") -> list[Prompt]:
-    """The prompts of a JSONL file (`{"prompt": ...}` a line), or of a `datasets` hub id.
+    """The prompts of a JSONL file (`{"prompt": ...}` a line), of a CSV or Parquet file, or of a `datasets` hub id.
 
     A prompt is a string, or a conversation: a list of messages with `role` and `content`.
 
     Raises:
         DataError: no such source, a malformed line, a missing column, or no prompt at all.
     """
-    if source.endswith((".jsonl", ".json")) or Path(source).exists():
+    suffix = Path(source).suffix
+    if suffix in TABLES:
+        prompts = _read_table(Path(source), column)
+    elif suffix in (".jsonl", ".json") or Path(source).exists():
         prompts = _read_jsonl(Path(source), column)
     else:
         prompts = _read_hub(source, column, split)
@@ -73,12 +80,28 @@ def _is_message(value: Any) -> bool:
     return isinstance(value, dict) and isinstance(value.get("role"), str) and isinstance(value.get("content"), str)
 
 
+def _read_table(path: Path, column: str) -> list[Prompt]:
+    if not path.is_file():
+        raise DataError(f"prompts file {path}: no such file")
+    try:
+        with TemporaryDirectory() as cache:  # `datasets` keeps a copy of what it reads; this one is small and read once
+            return _column(TABLES[path.suffix](str(path), cache_dir=cache, keep_in_memory=True), column, str(path))
+    except DataError:
+        raise
+    except Exception as error:  # `datasets` raises many kinds; the cause is kept
+        raise DataError(f"prompts file {path}: cannot be read: {error}") from error
+
+
 def _read_hub(source: str, column: str, split: str) -> list[Prompt]:
     try:
         data = load_dataset(source, split=split)
     except Exception as error:  # `datasets` raises many kinds; the cause is kept
         what = "no such file, and no data set of that name could be loaded"
         raise DataError(f"prompts '{source}': {what}: {error}") from error
+    return _column(data, column, source)
+
+
+def _column(data: Dataset, column: str, source: str) -> list[Prompt]:
     if column not in data.column_names:
         raise DataError(f"prompts '{source}': no column '{column}'; it has {', '.join(data.column_names)}")
     return [_checked(prompt, f"{source}[{row}]") for row, prompt in enumerate(data[column])]

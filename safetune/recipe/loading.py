@@ -16,7 +16,7 @@ from safetune.recipe.schema import KINDS, Recipe
 from safetune.safeguard.wording import problems, shown
 
 COMMAND_LINE = "command line"
-DATA_SUFFIXES = (".jsonl", ".json")
+DATA_SUFFIXES = (".jsonl", ".json", ".csv", ".parquet")
 
 
 def load_recipe(path: str | Path, overrides: Iterable[str] = ()) -> Recipe:

@@ -59,7 +59,7 @@ class Prompts(_Table):
     """`[prompts]`: what the model is asked, in training and in evaluation."""
 
     train: Text
-    """A JSONL file, relative to the recipe, or a `datasets` hub id."""
+    """A JSONL, CSV or Parquet file, relative to the recipe, or a `datasets` hub id."""
     heldout: Text
     """The same, for evaluation only."""
     train_split: Text = "train"

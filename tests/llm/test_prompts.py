@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from datasets import Dataset
 
 from safetune.errors import DataError
 from safetune.llm.prompts import load_prompts, training_rows
@@ -37,9 +38,23 @@ def test_wrong_files(tmp_path, lines, message):
         load_prompts(_file(tmp_path, *lines))
 
 
-def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(DataError, match="cannot be read"):
-        load_prompts(str(tmp_path / "none.jsonl"))
+def test_csv_and_parquet(tmp_path):
+    (tmp_path / "p.csv").write_text('id,question\n1,"a, b"\n2,c\n', encoding="utf-8")
+    assert load_prompts(str(tmp_path / "p.csv"), "question") == ["a, b", "c"]
+    chat = [{"role": "user", "content": "hello"}]
+    Dataset.from_list([{"prompt": chat}]).to_parquet(tmp_path / "p.parquet")
+    assert load_prompts(str(tmp_path / "p.parquet")) == [chat]
+    with pytest.raises(DataError, match="no column 'prompt'; it has id, question"):
+        load_prompts(str(tmp_path / "p.csv"))
+    (tmp_path / "broken.parquet").write_text("no parquet")
+    with pytest.raises(DataError, match=r"broken\.parquet: cannot be read"):
+        load_prompts(str(tmp_path / "broken.parquet"))
+
+
+@pytest.mark.parametrize(("name", "message"), [("none.jsonl", "cannot be read"), ("none.csv", "no such file")])
+def test_a_missing_file_is_named(tmp_path, name, message):
+    with pytest.raises(DataError, match=message):
+        load_prompts(str(tmp_path / name))
 
 
 def test_training_rows_use_every_prompt_before_any_again():
