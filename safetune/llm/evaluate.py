@@ -40,31 +40,38 @@ class Evaluator:
         `logp_base` is the mean log-likelihood of a token under the base model, in nats, at temperature 1; `kl_base`
         the mean of log p - log p_base over the sampled tokens, both at the temperature they were sampled at: an
         unbiased estimate of KL(policy || base) per token where nothing but the temperature shapes the sampling.
+        `logp_base_kept` is `logp_base` over the completions that break no rule, where there are any: what a rule
+        forbids can be the likeliest text of all (a number copied from the prompt), and its loss is not a loss of
+        fluency.
         """
         samples = sample(model, self.tokenizer, self.prompts, self.sampling)
-        own = self._flat_scores(model, samples)
+        own = np.concatenate(self._scores(model, samples), axis=1)
         with base_of(model):
-            base = self._flat_scores(model, samples)
+            scores = self._scores(model, samples)
+        base = np.concatenate(scores, axis=1)
+        rules = broken_rules(self.tokens, samples)
+        kept = [row[0] for row, names in zip(scores, rules, strict=True) if not names]
         measures = {
             **violations(self.tokens, samples),
             "logp_base": float(base[0].mean()),
+            **({"logp_base_kept": float(np.concatenate(kept).mean())} if kept else {}),
             "kl_base": float((own[1] - base[1]).mean()),
             **shape(samples),
             "tasks": {name: self._task_mean(name, task, samples) for name, task in self.tasks.items()},
         }
-        rules = broken_rules(self.tokens, samples)
         rows = [
             {"prompt": s.prompt, "completion": s.text, "broken": list(names), "ended": s.ended}
             for s, names in zip(samples, rules, strict=True)
         ]
         return measures, rows
 
-    def _flat_scores(self, model: Any, samples: list[Sample]) -> np.ndarray:
-        """(2, N) log-probabilities of all tokens, at temperature 1 and at the temperature of sampling."""
+    def _scores(self, model: Any, samples: list[Sample]) -> list[np.ndarray]:
+        """For each completion, (2, T) log-probabilities of its tokens, at temperature 1 and at that of sampling."""
         temperatures = (1.0, self.sampling.temperature)
         pad_id = self.tokenizer.pad_token_id
-        scores = log_probabilities(model, samples, self.sampling.batch_size, pad_id, temperatures)
-        return np.concatenate([row.numpy() for row in scores], axis=1)
+        return [
+            row.numpy() for row in log_probabilities(model, samples, self.sampling.batch_size, pad_id, temperatures)
+        ]
 
     def _task_mean(self, name: str, task: RewardFunction, samples: list[Sample]) -> float:
         completions: list[Any] = [
