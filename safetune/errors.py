@@ -36,6 +36,10 @@ class DataError(SafetuneError):
     """Prompts, labels, tokens or rewards are missing, malformed or not finite."""
 
 
+class GameError(SafetuneError):
+    """An environment, its labeller or its wrapper is wrong, or an environment gave what cannot be used."""
+
+
 class RunError(SafetuneError):
     """A run folder cannot be created, resumed or read."""
 
@@ -43,6 +47,11 @@ class RunError(SafetuneError):
 def choices(names: Iterable[str]) -> str:
     """`a, b, c`, quoted and sorted; `(none)` when there is nothing to choose."""
     return ", ".join(f"'{name}'" for name in sorted(names)) or "(none)"
+
+
+def install_hint(extra: str) -> str:
+    """How to get an extra. The distribution is not on PyPI, so a name there must not be trusted to be this one."""
+    return f"In a checkout of safetune: pip install -e '.[{extra}]'"
 
 
 def nearest(name: str, names: Iterable[str]) -> str:

@@ -1,4 +1,4 @@
-"""What a person sees while training goes on: steps, violation rate, reward, KL and the time left.
+"""What a person sees while training goes on: steps, what was measured last, and the time left.
 
 On a terminal, a line that is redrawn; elsewhere (a file, CI), plain lines at a decent pace.
 """
@@ -55,11 +55,14 @@ class Progress:
         violation_rate: float | None = None,
         reward: float | None = None,
         kl: float | None = None,
+        violations: float | None = None,
+        episode_return: float | None = None,
     ) -> None:
-        """Say that `done` steps are done, and what was measured last."""
+        """Say that `done` steps are done, and what was measured last: of completions, or of episodes."""
         now = time.monotonic()
         left = _time_left(now - self._began, done - self._first, self._total - done)
-        line = "  ".join(filter(None, (*_figures(violation_rate, reward, kl), left and f"{left} left")))
+        figures = _figures(violation_rate, reward, kl, violations, episode_return)
+        line = "  ".join(filter(None, (*figures, left and f"{left} left")))
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, completed=done, line=line)
         elif now - self._told >= self.pace or done >= self._total:
@@ -86,13 +89,21 @@ class Progress:
         self._stop()
 
 
-def _figures(violation_rate: float | None, reward: float | None, kl: float | None) -> list[str]:
+def _figures(
+    violation_rate: float | None,
+    reward: float | None,
+    kl: float | None,
+    violations: float | None,
+    episode_return: float | None,
+) -> list[str]:
     return [
         text
         for value, text in (
             (violation_rate, f"violations {violation_rate or 0:.1%}"),
             (reward, f"reward {reward or 0:+.3f}"),
             (kl, f"KL {kl or 0:.4f}"),
+            (violations, f"violations {violations or 0:.3g} an episode"),
+            (episode_return, f"return {episode_return or 0:+.4g}"),
         )
         if value is not None
     ]

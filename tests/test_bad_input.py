@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.bad_input.cases import CASES, CHECK, DRY, Case
+from tests.bad_input.case import Case
+from tests.bad_input.cases import CASES, CHECK, DRY
+from tests.bad_input.game_cases import GAME_FILES
 from tests.bad_input.page import PAGE, outcome, page
 
 ROOT = Path(__file__).parent.parent
@@ -28,6 +30,11 @@ def test_a_mistake_gets_a_message_and_exit_code_2(case: Case) -> None:
 def test_the_right_files_are_right(right: str) -> None:
     """Else the cases could fail for another reason than the one they name."""
     assert outcome(Case("no mistake", right, ())).code == 0
+
+
+@pytest.mark.parametrize("right", ["check game.toml", "train own.toml --dry-run", "check doom.toml", "check lava.toml"])
+def test_the_right_games_are_right(right: str) -> None:
+    assert outcome(Case("no mistake", right, (), GAME_FILES)).code == 0
 
 
 def test_a_mistake_in_a_process_of_its_own(tmp_path: Path) -> None:

@@ -180,7 +180,7 @@ def test_a_missing_extra_is_named(arguments: str, here: Path) -> None:
     done = without_llm(arguments, here)
     assert done.returncode == 2
     assert done.stderr.startswith("error: training a language model needs the 'llm' extra, and '")
-    assert done.stderr.endswith("' is not installed. Install it with: pip install 'safetune-rl[llm]'\n")
+    assert done.stderr.endswith("' is not installed. In a checkout of safetune: pip install -e '.[llm]'\n")
     assert not (here / "runs").exists()
 
 

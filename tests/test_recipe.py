@@ -151,7 +151,7 @@ def test_all_problems_are_told_at_once(recipe_file: Path) -> None:
     ("text", "message"),
     [
         ("", "kind: this key is missing"),
-        ("kind = 'lm'", "kind: got 'lm', expected one of 'llm'. Did you mean 'llm'?"),
+        ("kind = 'lm'", "kind: got 'lm', expected one of 'game', 'llm'. Did you mean 'llm'?"),
         ("kind = ['llm']", "kind: got ['llm']"),
         ("kind = 'llm'", "spec: this key is missing"),
         ("kind = ", "not valid TOML"),

@@ -1,16 +1,19 @@
 """Look for mistakes in specs and recipes.
 
-A file that cannot be used at all ends the command with exit code 2. Otherwise each finding is a line, and the exit
-code is 1 when one of them is an error: a rule that cannot be kept.
+Each finding is a line. The exit code is 2 when a file cannot be used at all (the others are checked all the same),
+else 1 when a finding is an error: a rule that cannot be kept, or that is enforced nowhere.
 """
 
 import argparse
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
-from safetune.cli.extras import MissingExtra, needing
+from safetune.cli.extras import MissingExtra
 from safetune.cli.specs import checked_spec, finding_text
+from safetune.cli.worlds import host_of
+from safetune.errors import SafetuneError
 from safetune.recipe import Recipe, load_recipe
 
 
@@ -21,13 +24,23 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Check each file; the worst of them decides the exit code."""
-    return max(_check_file(name) for name in args.files)
+    return max(_checked(name) for name in args.files)
+
+
+def _checked(name: str) -> int:
+    """Check one file; one that cannot be used does not keep the others from being checked."""
+    try:
+        return _check_file(name)
+    except SafetuneError as error:
+        sys.stdout.flush()
+        print(f"error: {error}", file=sys.stderr)
+        return 2
 
 
 def _check_file(name: str) -> int:
-    if _is_recipe(Path(name)):
+    if is_recipe(Path(name)):
         recipe = load_recipe(name)
-        code = _check_spec(recipe.spec, for_text=True)
+        code = _check_spec(recipe.spec, for_text=recipe.kind == "llm")
         if code == 0:  # the plan below refuses rules that cannot be kept
             for fact in _recipe_facts(recipe):
                 print(f"{name}: {fact}")
@@ -35,7 +48,7 @@ def _check_file(name: str) -> int:
     return _check_spec(name)
 
 
-def _is_recipe(path: Path) -> bool:
+def is_recipe(path: Path) -> bool:
     """Whether the file has a recipe's `kind`; a file that is no TOML is left to the spec's reader to complain of."""
     try:
         return "kind" in tomllib.loads(path.read_bytes().decode("utf-8-sig"))
@@ -57,12 +70,11 @@ def _check_spec(name: str, *, for_text: bool = False) -> int:
 def _recipe_facts(recipe: Recipe) -> Iterator[str]:
     """What can be found out without training; raises for what is wrong."""
     try:
-        with needing("llm", "checking prompts and trainer fields"):
-            from safetune.llm.train import plan
+        host = host_of(recipe, "checking")
     except MissingExtra as error:
         yield f"not checked: {error}"
         return
-    for key, value in plan(recipe).items():
+    for key, value in host.plan(recipe).items():
         if key not in ("spec", "rules"):
             yield f"{key}: {value}"
 

@@ -1,17 +1,18 @@
-"""Measure a run's model again on its held-out prompts, and its base model beside it.
+"""Measure a run's model again on its held-out prompts, and its base model beside it; or an agent over episodes.
 
-The run's evaluation.json and samples.jsonl are written anew.
+The run's evaluation.json (and a model's samples.jsonl) are written anew. With --video, an agent is filmed instead: the
+safeguard's state, what holds and what is broken stand beside each frame.
 """
 
 import argparse
+from pathlib import Path
 
 from safetune.cli.extras import needing
 from safetune.cli.train import show_result
+from safetune.cli.worlds import host_of, world_of
 from safetune.errors import RecipeError
-from safetune.recipe import load_recipe
+from safetune.recipe import GameRecipe, Recipe, load_recipe
 from safetune.run import Run, writing
-
-ALLOWED = ("evaluate.", "prompts.heldout")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -24,23 +25,46 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="other evaluate.… values, or other prompts.heldout",
     )
+    parser.add_argument("--video", metavar="FILE", help="film an agent: a name that ends in .mp4 or .gif")
+    parser.add_argument("--episodes", metavar="N", type=int, help="episodes to film (default: 1)")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Evaluate and show the table."""
-    for override in args.overrides:
-        if not override.startswith(ALLOWED):
-            raise RecipeError(
-                f"command line: got '{override}', expected evaluate.…=value or prompts.heldout=value: "
-                "the rest of a run's recipe is settled"
-            )
+    """Evaluate and show the table, or make a film."""
     from safetune.progress import Progress
 
+    if args.episodes is not None and (args.video is None or args.episodes < 1):
+        raise RecipeError(f"eval: got --episodes {args.episodes}, expected at least 1, and a --video to film them for")
     with Run.load(args.run) as opened:
+        _check_overrides(opened.recipe, args.overrides)
         recipe = load_recipe(opened.recipe.source, args.overrides)
-        with needing("llm", "evaluating a language model"):
-            from safetune.llm.train import evaluate_run
+        if args.video is not None:
+            _film(recipe, opened, Path(args.video), args.episodes or 1)
+            return 0
+        host = host_of(recipe, "evaluating")
         with writing(opened.path), Progress() as progress:
-            evaluate_run(recipe, opened, progress)
+            host.evaluate_run(recipe, opened, progress)
         show_result(opened)
     return 0
+
+
+def _check_overrides(recipe: Recipe, overrides: list[str]) -> None:
+    open_keys = world_of(recipe).open_keys
+    for override in overrides:
+        if not override.startswith(open_keys):
+            wanted = " or ".join(f"{key}…=value" if key.endswith(".") else f"{key}=value" for key in open_keys)
+            raise RecipeError(
+                f"command line: got '{override}', expected {wanted}: the rest of a run's recipe is settled"
+            )
+
+
+def _film(recipe: Recipe, opened: Run, path: Path, episodes: int) -> None:
+    from safetune.progress import Progress
+
+    if not isinstance(recipe, GameRecipe):
+        raise RecipeError(f"{opened.path}: --video: this run is of a language model; only an agent can be filmed")
+    with needing("games", "filming an agent"):
+        from safetune.games.video import film_run
+    with Progress() as progress:
+        frames = film_run(recipe, opened, progress, path, episodes)
+    print(f"wrote {path}: {frames} frames")

@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from safetune.errors import SafetuneError
+from safetune.errors import SafetuneError, install_hint
 
 EXTRAS = {
     "llm": ("torch", "transformers", "trl", "peft", "datasets", "accelerate", "safetensors", "gguf", "tokenizers"),
+    "games": ("gymnasium", "stable_baselines3", "sb3_contrib", "numba", "imageio", "PIL", "torch", "safetensors"),
     "draw": ("matplotlib",),
 }
 
@@ -25,6 +26,5 @@ def needing(extra: str, what: str) -> Iterator[None]:
         if package not in EXTRAS[extra]:
             raise
         raise MissingExtra(
-            f"{what} needs the '{extra}' extra, and '{package}' is not installed. "
-            f"Install it with: pip install 'safetune-rl[{extra}]'"
+            f"{what} needs the '{extra}' extra, and '{package}' is not installed. {install_hint(extra)}"
         ) from None

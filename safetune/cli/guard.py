@@ -1,5 +1,8 @@
 """Read text and report each violation, as `file:line:column: rule: explanation`.
 
+Line and column (and `offset` with --json) are of the end of what broke the rule: a rule is broken once a match is
+complete, and where it began is not known. `offset` is the byte after the match.
+
 Without files, or for the file '-', standard input is read. Memory stays the same however long the text is.
 The exit code is 1 when a violation was found.
 """
@@ -11,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
-from safetune.errors import DataError
+from safetune.errors import DataError, SpecError
 
 if TYPE_CHECKING:
     from safetune.text.monitor import Monitor, Violation
@@ -23,15 +26,22 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("spec", metavar="SPEC", help="a spec file that binds its propositions to text")
     parser.add_argument("files", metavar="FILE", nargs="*", default=[], help="text files; standard input by default")
-    parser.add_argument("--json", action="store_true", help="a JSON object a line")
+    parser.add_argument(
+        "--json", action="store_true", help="a JSON object a line; line, column and offset mark the end of a match"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Watch each file; each is a text of its own."""
+    from safetune.cli.specs import finding_text
     from safetune.safeguard import Safeguard
+    from safetune.safeguard.analysis import state_findings
     from safetune.text.monitor import Monitor
 
-    monitor = Monitor(Safeguard.load(args.spec))
+    guard = Safeguard.load(args.spec)
+    if wrong := [finding_text(finding) for finding in state_findings(guard) if finding.severity == "error"]:
+        raise SpecError(f"{args.spec}: machine: {'; '.join(wrong)}")  # nothing would ever be reported
+    monitor = Monitor(guard)
     found = False
     for name in args.files or ["-"]:
         shown = "<stdin>" if name == "-" else name
@@ -73,6 +83,7 @@ def _as_json(name: str, violation: "Violation") -> str:
         "line": violation.line,
         "column": violation.column,
         "offset": violation.offset,
+        "marks": "end of match",
         "rule": violation.rule,
         "cost": violation.cost,
         "excerpt": violation.excerpt,

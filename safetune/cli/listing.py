@@ -58,11 +58,11 @@ def _models() -> Iterator[tuple[str, str]]:
 
 
 def _runs() -> Iterator[tuple[str, str]]:
-    from safetune.run import is_run, runs_root
+    from safetune.run import is_run, resume_command, runs_root
 
-    for path in filter(is_run, sorted(runs_root().glob("*"))):
+    for path in filter(is_run, sorted(runs_root().glob("[!.]*"))):
         finished = (path / "evaluation.json").exists()
-        yield path.name, "finished" if finished else "not finished; `safetune train` on its recipe resumes it"
+        yield path.name, "finished" if finished else f"not finished; to resume it: {resume_command(path)}"
 
 
 def _table(path: Path) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from typing import NoReturn, Protocol, cast
 from safetune.errors import SafetuneError, choices, nearest
 
 COMMANDS = {
-    "train": "fine-tune a model as a recipe says; takes up an interrupted run",
-    "eval": "measure a run's model again",
+    "train": "train a model or an agent as a recipe says; takes up an interrupted run",
+    "eval": "measure a run's model or agent again; film an agent",
     "check": "look for mistakes in specs and recipes",
     "show": "show a spec as a table, a graph or a picture, and what it says of a trace",
     "guard": "read text and report each violation",
@@ -39,9 +39,26 @@ class Command(Protocol):
 class Parser(argparse.ArgumentParser):
     """An argument parser whose complaints are `UsageError`s like any other error of the user's."""
 
+    given: Sequence[str] = ()
+    """The arguments, for hints."""
+
     def error(self, message: str) -> NoReturn:
         """Called by argparse for wrong arguments."""
-        raise UsageError(f"{self.prog}: {message}. See `{self.prog} --help`")
+        unknown = message.startswith("unrecognized arguments: --")
+        hint = self._hint(message.split()[2]) if unknown else ""
+        raise UsageError(f"{self.prog}: {message}.{hint} See `{self.prog} --help`")
+
+    def _hint(self, option: str) -> str:
+        """What was meant by an unknown option: another option, or a value of the recipe."""
+        name, _, value = option.partition("=")
+        if hint := nearest(name, self._option_string_actions):
+            return hint
+        if not any(action.dest == "overrides" for action in self._actions):
+            return ""
+        if not value:
+            value = next(iter(self.given[self.given.index(option) + 1 :]), "…") if option in self.given else "…"
+        key = name.lstrip("-").replace("-", "_")
+        return f" A recipe's values are given without dashes: {key}={value}."
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -57,8 +74,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader has gone. What is left in the buffer must not raise again when the interpreter flushes it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+    except KeyboardInterrupt as stop:  # a command may say in it what is kept
+        print("; ".join(("interrupted", *map(str, stop.args))), file=sys.stderr)
         return INTERRUPTED
 
 
@@ -82,6 +99,7 @@ def _dispatch(argv: list[str]) -> int:
         formatter_class=argparse.RawTextHelpFormatter,
     )
     command.configure(parser)
+    parser.given = rest
     try:
         args = parser.parse_intermixed_args(rest)
     except SystemExit:  # --help has printed what was asked

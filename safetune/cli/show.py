@@ -21,7 +21,7 @@ FORMATS = ("table", "dot", "mermaid")
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("spec", metavar="SPEC", help="a spec file")
+    parser.add_argument("spec", metavar="SPEC", help="a spec file, or a recipe for the spec that it names")
     parser.add_argument("trace", metavar="TRACE", nargs="?", help="steps, such as 'hazard;;protection'")
     parser.add_argument("--text", help="a text to follow instead of a trace")
     parser.add_argument("--format", choices=FORMATS, default="table", help="table (default), dot (Graphviz) or mermaid")
@@ -30,9 +30,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Load the spec and show it."""
+    from safetune.cli.check import is_recipe
+    from safetune.recipe import load_recipe
     from safetune.safeguard import Safeguard, drawing
 
-    guard = Safeguard.load(args.spec)
+    guard = Safeguard.load(load_recipe(args.spec).spec if is_recipe(Path(args.spec)) else args.spec)
     if args.text is not None:
         if args.trace is not None:
             raise DataError("show: got a TRACE and a --text, expected one of them")
@@ -78,6 +80,8 @@ def _show_tables(guard: "Safeguard", trace: list[list[str]] | None) -> None:
     console.print(drawing.table(guard, trace))
     if trace is not None:
         console.print(drawing.trace_table(guard, trace))
+    for line in drawing.long_names(guard, trace):
+        console.print(line)
 
 
 def _show_text(guard: "Safeguard", text: str) -> int:

@@ -25,12 +25,19 @@ def checked_spec(path: str, *, for_text: bool = False) -> Checked:
     guard = Safeguard.load(path)
     findings = check(guard)
     if not for_text and "text" not in guard.spec.bind and not guard.spec.text:
-        return Checked(guard, findings, None)
+        return Checked(guard, findings if guard.spec.bind else [*findings, _UNBOUND], None)
     from safetune.text.bindings import compile_bindings
     from safetune.text.settings import TextSettings
 
     TextSettings.of(guard.spec)
     return Checked(guard, findings, len(compile_bindings(guard).next_state))
+
+
+_UNBOUND = Finding(
+    "note",
+    None,
+    "no [bind.text] table: add one to use this spec on text (a game has a table of its own, as [bind.craft])",
+)
 
 
 def finding_text(finding: Finding) -> str:

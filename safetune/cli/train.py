@@ -1,23 +1,27 @@
-"""Fine-tune a model as a recipe says, and measure it before and after.
+"""Train a model or an agent as a recipe says, and measure it before and after.
 
 The run's folder is named after the recipe and its values, so the same command takes up an interrupted run by itself,
-and shows the result of a finished one.
+and shows the result of a finished one. A run's own recipe.toml, with no other values, means that run.
 """
 
 import argparse
 import sys
+from pathlib import Path
 from typing import Any
 
-from safetune.cli.extras import needing
 from safetune.cli.specs import checked_spec
-from safetune.errors import SpecError
-from safetune.recipe import Recipe, load_recipe
-from safetune.run import Run, writing
+from safetune.cli.worlds import host_of
+from safetune.errors import ModelError, SpecError
+from safetune.recipe import LlmRecipe, Recipe, load_recipe
+from safetune.run import Run, find_run, writing
+from safetune.run.checkpoints import checkpoint_step, latest_checkpoint
+from safetune.run.folder import RECIPE
+from safetune.safeguard import Safeguard
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("recipe", metavar="RECIPE", help="a recipe file, or a run's own recipe.toml")
+    parser.add_argument("recipe", metavar="RECIPE", help="a recipe file, or a run (its folder or name)")
     parser.add_argument(
         "overrides",
         metavar="key=value",
@@ -40,7 +44,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train, or resume, or show what is there."""
-    recipe = load_recipe(args.recipe, args.overrides)
+    recipe = load_recipe(_recipe_file(args.recipe), args.overrides)
     _check_spec(recipe)
     if args.dry_run:
         _show_plan(recipe, args.run)
@@ -57,30 +61,39 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _recipe_file(given: str) -> Path:
+    """The recipe, where a run is given the run's own."""
+    folder = None if Path(given).is_file() else find_run(given)
+    return Path(given) if folder is None else folder / RECIPE
+
+
 def _check_spec(recipe: Recipe) -> None:
     """Refuse a spec whose rules cannot be kept: nothing can be learnt from it."""
-    if errors := checked_spec(recipe.spec, for_text=True).errors:
+    if errors := checked_spec(recipe.spec, for_text=recipe.kind == "llm").errors:
         raise SpecError(f"{recipe.spec}: " + "; ".join(errors))
 
 
 def show_result(opened: Run) -> None:
-    """Print the table of before and after, and keep it in the run as a page."""
+    """Print the table of before and after, and keep it in the run as a page, and in an adapter's card."""
     from rich.console import Console
 
-    from safetune.report import evaluation_page, evaluation_table
+    from safetune.report import adapter_card, evaluation_page, evaluation_table
 
     evaluation = opened.read_json("evaluation.json")
-    samples = opened.read_jsonl("samples.jsonl")[: opened.recipe.evaluate.samples_shown]
-    opened.write_text("report.md", evaluation_page(opened.recipe.name, evaluation, samples))
+    recipe = opened.recipe
+    shown = recipe.evaluate.samples_shown if isinstance(recipe, LlmRecipe) else 0
+    samples = opened.read_jsonl("samples.jsonl")[:shown]
+    opened.write_text("report.md", evaluation_page(recipe.name, evaluation, samples))
+    if isinstance(recipe, LlmRecipe) and opened.adapter.is_dir():
+        opened.write_text("adapter/README.md", adapter_card(recipe, Safeguard.load(recipe.spec), evaluation))
     console = Console(highlight=False)
     console.print(evaluation_table(evaluation))
     console.print(f"run folder: {opened.path}", soft_wrap=True, markup=False)
 
 
 def _plan(recipe: Recipe) -> dict[str, Any]:
-    with needing("llm", "training a language model"):
-        from safetune.llm.train import plan
-    return plan(recipe)
+    facts: dict[str, Any] = host_of(recipe, "training").plan(recipe)
+    return facts
 
 
 def _show_plan(recipe: Recipe, path: str | None) -> None:
@@ -94,13 +107,26 @@ def _show_plan(recipe: Recipe, path: str | None) -> None:
 def _train(opened: Run) -> None:
     from safetune.progress import Progress
 
-    with needing("llm", "training a language model"):
-        from safetune.llm.train import train
+    host = host_of(opened.recipe, "training")
     for name, (then, now) in opened.changed_versions().items():
         _say(f"note: this run began with {name} {then}, now it is {now}")
     _say(f"run folder: {opened.path}")
-    with writing(opened.path), Progress() as progress:
-        train(opened.recipe, opened, progress)
+    try:
+        with writing(opened.path), Progress() as progress:
+            host.train(opened.recipe, opened, progress)
+    except ModelError:
+        opened.discard()  # nothing could begin, so there is no run to take up
+        raise
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(_what_is_kept(opened)) from None
+
+
+def _what_is_kept(opened: Run) -> str:
+    if opened.adapter.exists() or opened.agent.exists():
+        return "training is done; the same command measures what was trained"
+    if checkpoint := latest_checkpoint(opened.checkpoints):
+        return f"the same command resumes after step {checkpoint_step(checkpoint)}"
+    return "there is no checkpoint yet, so the same command begins again"
 
 
 def _say(text: str) -> None:

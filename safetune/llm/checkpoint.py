@@ -1,10 +1,5 @@
-"""What a checkpoint holds besides TRL's own files: the value head, the spec, and a mark that it is whole.
+"""What a checkpoint holds besides TRL's own files: the value head and the spec."""
 
-A process can die while a checkpoint is written. The mark is written last, so a folder without it is not resumed from.
-"""
-
-import os
-import shutil
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -17,7 +12,6 @@ from safetune.safeguard import Safeguard
 
 VALUE_HEAD_FILE = "value_head.safetensors"
 SPECS = "specs"
-COMPLETE = "complete"
 
 
 def save_value_head(head: nn.Module, folder: Path) -> None:
@@ -44,32 +38,3 @@ def write_spec(guard: Safeguard, folder: Path) -> None:
     """Copy the spec that trained an adapter, and the files it names, beside it; a spec from a string has no file."""
     if Path(guard.spec.source).is_file():
         copy_spec(str(guard.spec.source), folder / SPECS)
-
-
-def mark_complete(folder: Path) -> None:
-    """Flush the checkpoint to disk, then write its mark."""
-    for path in folder.rglob("*"):
-        if path.is_file():
-            _flush(path)
-    mark = folder / COMPLETE
-    mark.touch()
-    _flush(mark)
-
-
-def latest_checkpoint(folder: Path) -> Path | None:
-    """The newest whole checkpoint; half-written ones are removed."""
-    whole = []
-    for path in folder.glob("checkpoint-*"):
-        if (path / COMPLETE).is_file():
-            whole.append((int(path.name.split("-")[1]), path))
-        else:
-            shutil.rmtree(path)
-    return max(whole)[1] if whole else None
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

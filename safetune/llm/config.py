@@ -1,17 +1,41 @@
 """The configuration of `SafeguardPPOTrainer`: TRL's `GRPOConfig` and, besides, only what the safeguard adds."""
 
 from dataclasses import dataclass, field, fields
-from math import isfinite
 from typing import get_type_hints
 
-from pydantic import TypeAdapter, ValidationError
-from pydantic.errors import PydanticUserError
 from trl import GRPOConfig
 
 from safetune.errors import RecipeError, choices, nearest
+from safetune.recipe.arguments import Range, check_arguments, check_finite, check_ranges
 from safetune.safeguard.shaping import FORMS, POTENTIALS
 
 PLACEMENTS = ("dense", "terminal")
+_COUNT, _SHARE, _NOT_NEGATIVE, _POSITIVE = Range(1), Range(0, 1), Range(0), Range(0, above=True)
+# The host's own fields that recipes set: it checks few of them, and some only after hours.
+HOST_RANGES = {
+    "per_device_train_batch_size": _COUNT,
+    "gradient_accumulation_steps": _COUNT,
+    "generation_batch_size": _COUNT,
+    "steps_per_generation": _COUNT,
+    "num_generations": _COUNT,
+    "num_iterations": _COUNT,
+    "max_completion_length": _COUNT,
+    "save_steps": _COUNT,
+    "learning_rate": _NOT_NEGATIVE,
+    "weight_decay": _NOT_NEGATIVE,
+    "warmup_steps": _NOT_NEGATIVE,
+    "max_grad_norm": _NOT_NEGATIVE,
+    "adam_epsilon": _NOT_NEGATIVE,
+    "adam_beta1": _SHARE,
+    "adam_beta2": _SHARE,
+    "beta": _NOT_NEGATIVE,
+    "epsilon": _NOT_NEGATIVE,
+    "epsilon_high": _NOT_NEGATIVE,
+    "temperature": _POSITIVE,
+    "repetition_penalty": _POSITIVE,
+    "top_p": Range(0, 1, above=True),
+    "top_k": _NOT_NEGATIVE,
+}
 
 
 @dataclass
@@ -19,7 +43,7 @@ class SafeguardPPOConfig(GRPOConfig):
     """`GRPOConfig` with the safeguard's reward and PPO's critic.
 
     Raises:
-        RecipeError: a field of ours is out of its range, or a number is not finite.
+        RecipeError: a number is out of its range, or not finite.
     """
 
     num_generations: int = field(default=1, metadata={"help": "Completions per prompt; PPO needs no group, so 1."})
@@ -43,7 +67,9 @@ class SafeguardPPOConfig(GRPOConfig):
     value_hidden_size: int = field(default=128, metadata={"help": "Width of the value head's hidden layer."})
 
     def __post_init__(self) -> None:
-        check_finite({f.name: getattr(self, f.name) for f in fields(self) if f.init})
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.init}
+        check_finite(values)
+        check_ranges(values, HOST_RANGES)
         _check_choice("reward_form", self.reward_form, FORMS)
         _check_choice("potential", self.potential, POTENTIALS)
         _check_choice("reward_placement", self.reward_placement, PLACEMENTS)
@@ -84,34 +110,11 @@ class SafeguardPPOConfig(GRPOConfig):
         )
 
 
-def check_finite(values: dict[str, object]) -> None:
-    """Raise `RecipeError` for the first field that is NaN or infinite."""
-    for name, value in values.items():
-        if isinstance(value, float) and not isfinite(value):
-            raise RecipeError(f"trainer.{name}: got {value}, expected a finite number")
-
-
-def check_fields(table: dict[str, object], where: str = "[trainer]") -> None:
+def check_fields(table: dict[str, object]) -> None:
     """Raise `RecipeError` for a key that is no field of the configuration, or a value of another type than its own."""
-    valid = {f.name for f in fields(SafeguardPPOConfig) if f.init}
-    for name in table:
-        if name not in valid:
-            hint = nearest(name, valid) or f" Fields of safetune's own: {choices(OWN_FIELDS)}."
-            raise RecipeError(f"{where}: '{name}' is not a field of SafeguardPPOConfig.{hint}")
-    for name, value in table.items():
-        _check_type(name, value)
-
-
-def _check_type(name: str, value: object) -> None:
-    """The host's dataclasses check no types: a text in place of a number would fail late and far from here."""
-    hint = get_type_hints(SafeguardPPOConfig)[name]
-    try:
-        TypeAdapter(hint).validate_python(value, strict=True)
-    except ValidationError:
-        wanted = hint.__name__ if isinstance(hint, type) else str(hint)
-        raise RecipeError(f"trainer.{name}: got {value!r}, expected {wanted}") from None
-    except PydanticUserError:  # a type that cannot be checked; the host has the last word
-        return
+    hints = get_type_hints(SafeguardPPOConfig)
+    types = {f.name: hints[f.name] for f in fields(SafeguardPPOConfig) if f.init}
+    check_arguments(table, types, "SafeguardPPOConfig", own=OWN_FIELDS)
 
 
 def _check_choice(name: str, value: str, valid: tuple[str, ...]) -> None:

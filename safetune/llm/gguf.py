@@ -23,7 +23,7 @@ def convert(path: Path, folder: Path, name: str) -> None:
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from safetune.llm.models import no_progress_bar
+    from safetune.llm.quiet import no_progress_bar
 
     try:
         with no_progress_bar():

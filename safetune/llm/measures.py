@@ -1,27 +1,14 @@
 """Measures of a set of completions: how often rules break, and beside it how useful the text still is."""
 
 from collections.abc import Sequence
-from math import sqrt
 from typing import Any
 
 import numpy as np
 
+from safetune.intervals import wilson
 from safetune.llm.episode import pad_right
 from safetune.llm.generate import Sample
 from safetune.text import TokenSafeguard
-
-Z95 = 1.959963984540054  # 97.5 % point of the normal distribution
-
-
-def wilson(successes: int, total: int) -> dict[str, float]:
-    """A rate with its 95 % score interval (Wilson 1927)."""
-    if total == 0:
-        return {"value": 0.0, "low": 0.0, "high": 1.0}
-    rate = successes / total
-    scale = 1 + Z95**2 / total
-    centre = (rate + Z95**2 / (2 * total)) / scale
-    half = Z95 * sqrt(rate * (1 - rate) / total + Z95**2 / (4 * total**2)) / scale
-    return {"value": rate, "low": max(0.0, centre - half), "high": min(1.0, centre + half)}
 
 
 def violations(tokens: TokenSafeguard, samples: Sequence[Sample]) -> dict[str, Any]:

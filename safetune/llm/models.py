@@ -11,7 +11,6 @@ where was looked and what may be named instead.
 """
 
 import re
-from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -19,11 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 from safetune.errors import ModelError, choices, nearest
 from safetune.llm.folders import check_folder
+from safetune.llm.quiet import no_progress_bar, quiet_hub
 from safetune.llm.wheels import WHEELS, Wheel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 DTYPES = ("float32", "bfloat16", "float16")
@@ -61,6 +59,11 @@ def model_source(name: str) -> ModelSource:
     return ModelSource(name, "hub", name)
 
 
+def is_on_hub(name: str) -> bool:
+    """Whether the model comes from the hub, so that only reading it shows whether it is there."""
+    return model_source(name).kind == "hub"
+
+
 def load_model(name: str, dtype: str = "float32") -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
     """The model in evaluation mode and its tokenizer, padded at the left, with a padding token."""
     if dtype not in DTYPES:
@@ -88,11 +91,14 @@ def pocket_folder() -> Path:
 
 def _read(source: ModelSource, location: str, dtype: str) -> "tuple[Any, Any]":
     import torch
+    from huggingface_hub import hf_hub_download
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     local = source.kind != "hub"
     try:
-        with no_progress_bar():
+        with no_progress_bar(), quiet_hub():
+            if not local:  # one small file first: each that cannot be had is asked for many times over
+                hf_hub_download(location, "config.json")
             tokenizer = AutoTokenizer.from_pretrained(location, local_files_only=local, trust_remote_code=False)
             model, found = AutoModelForCausalLM.from_pretrained(
                 location,
@@ -166,17 +172,3 @@ def _kinds() -> str:
 
 def _first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
-
-
-@contextmanager
-def no_progress_bar() -> "Iterator[None]":
-    """Reading a model takes a second; the host's bar would break the line of our own progress."""
-    from transformers.utils import logging
-
-    was_on = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if was_on:
-            logging.enable_progress_bar()

@@ -9,13 +9,14 @@ from typing import Any
 from peft import LoraConfig
 
 from safetune.errors import DataError, RecipeError
-from safetune.llm.config import SafeguardPPOConfig, check_fields, check_finite
+from safetune.llm.config import SafeguardPPOConfig, check_fields
 from safetune.llm.evaluate import Evaluator
 from safetune.llm.generate import Sampling
 from safetune.llm.models import load_model, model_source
 from safetune.llm.prompts import Prompt, load_prompts
 from safetune.llm.tasks import RewardFunction, load_task
-from safetune.recipe import LlmRecipe
+from safetune.recipe import LlmRecipe, fault
+from safetune.recipe.arguments import check_finite
 from safetune.safeguard import Safeguard
 from safetune.text import TokenSafeguard
 
@@ -83,7 +84,7 @@ def read_plan(recipe: LlmRecipe, output_dir: Path) -> Plan:
         tasks = _load_tasks(recipe)
         config = trainer_config(recipe, output_dir)
     except RecipeError as error:
-        raise RecipeError(f"{recipe.source}: {error}") from error
+        raise fault(recipe, str(error)) from error
     prompts = recipe.prompts
     train = load_prompts(prompts.train, prompts.column, prompts.train_split)
     heldout = load_prompts(prompts.heldout, prompts.column, prompts.heldout_split)

@@ -9,6 +9,7 @@ import numpy as np
 from datasets import Dataset, load_dataset
 
 from safetune.errors import DataError
+from safetune.llm.quiet import no_data_bars, quiet_hub
 
 Prompt = str | list[dict[str, str]]
 
@@ -25,12 +26,13 @@ def load_prompts(source: str, column: str = "prompt", split: str = "train") -> l
         DataError: no such source, a malformed line, a missing column, or no prompt at all.
     """
     suffix = Path(source).suffix
-    if suffix in TABLES:
-        prompts = _read_table(Path(source), column)
-    elif suffix in (".jsonl", ".json") or Path(source).exists():
-        prompts = _read_jsonl(Path(source), column)
-    else:
-        prompts = _read_hub(source, column, split)
+    with no_data_bars(), quiet_hub():
+        if suffix in TABLES:
+            prompts = _read_table(Path(source), column)
+        elif suffix in (".jsonl", ".json") or Path(source).exists():
+            prompts = _read_jsonl(Path(source), column)
+        else:
+            prompts = _read_hub(source, column, split)
     if not prompts:
         raise DataError(f"{source}: no prompts; expected at least one")
     kinds = {type(prompt) for prompt in prompts}

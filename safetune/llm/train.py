@@ -15,14 +15,15 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from safetune.errors import RunError
 from safetune.llm.callbacks import RunLogger
-from safetune.llm.checkpoint import latest_checkpoint
 from safetune.llm.evaluate import Evaluator
+from safetune.llm.models import is_on_hub
 from safetune.llm.prepare import Plan, evaluator, load_policy, lora_config, read_plan
 from safetune.llm.prompts import training_rows
 from safetune.llm.trainer import SafeguardPPOTrainer
 from safetune.progress import Progress
 from safetune.recipe import LlmRecipe
-from safetune.run import Run
+from safetune.run import Run, resume_command
+from safetune.run.checkpoints import checkpoint_step, latest_checkpoint
 
 BEFORE = "evaluation-before.json"
 
@@ -33,7 +34,7 @@ def plan(recipe: LlmRecipe) -> dict[str, Any]:
     return {
         "spec": parts.guard.name,
         "rules": [rule.name for rule in parts.guard.rules],
-        "model": recipe.model.name,
+        "model": recipe.model.name + (" (hub id, not checked)" if is_on_hub(recipe.model.name) else ""),
         "train prompts": len(parts.train_prompts),
         "held-out prompts": len(parts.heldout_prompts),
         "optimiser steps": parts.config.max_steps,
@@ -71,9 +72,7 @@ def evaluate_run(recipe: LlmRecipe, run: Run, progress: Progress) -> dict[str, A
         RunError: the run has no adapter yet.
     """
     if not run.adapter.exists():
-        raise RunError(
-            f"{run.path}: no adapter yet; the run is not finished. `safetune train` on its recipe resumes it"
-        )
+        raise RunError(f"{run.path}: no adapter yet; the run is not finished. To resume it: {resume_command(run.path)}")
     parts = read_plan(recipe, run.checkpoints)
     with _quiet():
         base, tokenizer, tokens = load_policy(recipe, parts.guard)
@@ -105,7 +104,7 @@ def _fit(
     for callback in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(callback)
     checkpoint = latest_checkpoint(run.checkpoints)
-    step = int(checkpoint.name.split("-")[1]) if checkpoint else 0
+    step = checkpoint_step(checkpoint) if checkpoint else 0
     run.truncate_metrics(step)
     progress.start(config.max_steps, step)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
@@ -119,6 +118,7 @@ def _save_adapter(trainer: SafeguardPPOTrainer, folder: Path) -> None:
     draft = folder.with_name(folder.name + ".draft")
     shutil.rmtree(draft, ignore_errors=True)
     trainer.save_model(str(draft))
+    (draft / "README.md").unlink(missing_ok=True)  # the host's template, with a path of this machine in it
     os.replace(draft, folder)
 
 

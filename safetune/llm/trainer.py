@@ -20,11 +20,12 @@ from trl import GRPOTrainer
 
 from safetune.errors import ModelError
 from safetune.llm.advantages import clipped_value_loss, explained_variance, generalised_advantages, moments, whiten
-from safetune.llm.checkpoint import load_value_head, mark_complete, save_value_head, write_spec
+from safetune.llm.checkpoint import load_value_head, save_value_head, write_spec
 from safetune.llm.config import SafeguardPPOConfig
 from safetune.llm.episode import Episode, EpisodeReward, at_last_token
 from safetune.llm.tasks import FiniteReward, RewardFunction
 from safetune.llm.value import ValueHead, state_features
+from safetune.run.checkpoints import mark_complete
 from safetune.safeguard import Safeguard
 from safetune.text import TokenSafeguard
 

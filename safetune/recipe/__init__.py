@@ -5,17 +5,38 @@ Every problem with a recipe is a `RecipeError` that names the file (or the comma
 Whether the files that a recipe names are there and right is found out by those who read them.
 """
 
-from safetune.recipe.loading import load_recipe, resolved_table, resolved_toml
-from safetune.recipe.schema import Evaluate, LlmRecipe, Lora, Model, Prompts, Recipe, Reward
+from safetune.recipe.arguments import check_arguments
+from safetune.recipe.loading import fault, load_recipe, resolved_table, resolved_toml
+from safetune.recipe.schema import (
+    Agent,
+    Environment,
+    Evaluate,
+    GameEvaluate,
+    GameRecipe,
+    GameReward,
+    LlmRecipe,
+    Lora,
+    Model,
+    Prompts,
+    Recipe,
+    Reward,
+)
 
 __all__ = [
+    "Agent",
+    "Environment",
     "Evaluate",
+    "GameEvaluate",
+    "GameRecipe",
+    "GameReward",
     "LlmRecipe",
     "Lora",
     "Model",
     "Prompts",
     "Recipe",
     "Reward",
+    "check_arguments",
+    "fault",
     "load_recipe",
     "resolved_table",
     "resolved_toml",

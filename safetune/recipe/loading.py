@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import tomli_w
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from safetune.errors import RecipeError, choices, nearest
-from safetune.recipe.schema import KINDS, Recipe
-from safetune.safeguard.wording import problems, shown
+from safetune.recipe.schema import KINDS, GameRecipe, LlmRecipe, Recipe
+from safetune.safeguard.wording import problems, shown, toml_fault
 
 COMMAND_LINE = "command line"
 DATA_SUFFIXES = (".jsonl", ".json", ".csv", ".parquet")
@@ -34,15 +34,29 @@ def load_recipe(path: str | Path, overrides: Iterable[str] = ()) -> Recipe:
     for override in overrides:
         overridden.add(_override(table, override))
     kind = _kind(table, path)
+    _check_sections(kind, table, overridden)
     try:
         recipe = kind.model_validate(table)
     except ValidationError as error:
         raise _one_error(path, overridden, problems(error, kind)) from None
-    if found := list(_not_finite(recipe.trainer, "trainer")):
+    free = {"trainer": recipe.trainer} | ({"env.options": recipe.env.options} if recipe.kind == "game" else {})
+    if found := [text for where, table in free.items() for text in _not_finite(table, where)]:
         raise _one_error(path, overridden, found)
     recipe = _with_absolute_paths(recipe, path, overridden)
     recipe._source = path
+    recipe._overridden = frozenset(overridden)
     return recipe
+
+
+def fault(recipe: Recipe, problem: str) -> RecipeError:
+    """An error about a recipe that has been read, `trainer.x: …`, with the file or the command line it comes from."""
+    key = re.sub(r"^\[(\w+)\]: '(\w+)'.*", r"\1.\2:", problem)
+    where = str(recipe.source)
+    if _is_from(key, set(recipe._overridden)):
+        where = COMMAND_LINE
+    elif any(problem.startswith(f"[{given.partition('.')[0]}]") for given in recipe._overridden):
+        where = f"{where} and {COMMAND_LINE}"  # about a whole table, to which both have set values
+    return RecipeError(f"{where}: {problem}")
 
 
 def resolved_table(recipe: Recipe) -> dict[str, Any]:
@@ -61,15 +75,20 @@ def _read(path: Path) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise RecipeError(f"{path}: expected UTF-8 text, got byte {error.start} that is not") from None
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise RecipeError(f"{path}: not valid TOML: {error}") from None
+        raise RecipeError(f"{path}: {toml_fault(error)}") from None
     except OSError as error:
         raise RecipeError(f"{path}: cannot read this recipe: {error.strerror or error}") from None
     except ValueError as error:  # a path with a null character
         raise RecipeError(f"{str(path)!r}: cannot read this recipe: {error}") from None
 
 
-def _kind(table: dict[str, Any], path: Path) -> type[Recipe]:
+def _kind(table: dict[str, Any], path: Path) -> type[LlmRecipe] | type[GameRecipe]:
     kind = table.get("kind")
+    if kind is None and "propositions" in table:
+        raise RecipeError(
+            f"{path}: this is a spec, not a recipe. `safetune check`, `show` and `guard` read specs; a recipe names "
+            f"one, as in spec = {shown(path.name)}"
+        )
     if kind is None:
         raise RecipeError(f"{path}: kind: this key is missing. Valid kinds: {choices(KINDS)}")
     if not isinstance(kind, str) or kind not in KINDS:
@@ -92,6 +111,19 @@ def _override(table: dict[str, Any], override: str) -> str:
             raise RecipeError(f"{COMMAND_LINE}: {key}: '{'.'.join(parts[:depth])}' is not a table, it has no keys")
     table[parts[-1]] = _value(key, text)
     return key
+
+
+def _check_sections(kind: type[LlmRecipe] | type[GameRecipe], table: dict[str, Any], overridden: set[str]) -> None:
+    """`model=pocket` means a key of the section: say which."""
+    for name in overridden:
+        field = kind.model_fields.get(name)
+        section = field.annotation if field else None
+        if isinstance(section, type) and issubclass(section, BaseModel) and not isinstance(table[name], dict):
+            keys = list(section.model_fields)
+            raise RecipeError(
+                f"{COMMAND_LINE}: {name}: expected a table, got {shown(table[name])}; its keys are {choices(keys)}. "
+                f"Did you mean {name}.{keys[0]}={table[name]}?"
+            )
 
 
 def _value(key: str, text: str) -> Any:
@@ -130,13 +162,15 @@ def _with_absolute_paths(recipe: Recipe, path: Path, overridden: set[str]) -> Re
     def folder(key: str) -> Path:
         return Path.cwd() if {key, key.partition(".")[0]} & overridden else path.absolute().parent
 
+    spec = str(_absolute(recipe.spec, folder("spec")))
+    if isinstance(recipe, GameRecipe):
+        return recipe.model_copy(update={"spec": spec})
     prompts = recipe.prompts.model_copy(
         update={
             key: _data_source(getattr(recipe.prompts, key), folder(f"prompts.{key}")) for key in ("train", "heldout")
         }
     )
     model = recipe.model.model_copy(update={"name": _model_name(recipe.model.name, folder("model.name"))})
-    spec = str(_absolute(recipe.spec, folder("spec")))
     return recipe.model_copy(update={"spec": spec, "prompts": prompts, "model": model})
 
 

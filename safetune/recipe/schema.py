@@ -1,7 +1,7 @@
 """The keys that a recipe may have, with their defaults; each field is followed by the line that describes it.
 
-`[trainer]` is a plain table here: its names and types belong to the trainer's own configuration class, which checks
-them. A further kind of recipe is a further class in `KINDS`.
+`[trainer]` is a plain table here: its names and types belong to the trainer's own class, whose world checks them. A
+further kind of recipe is a further class in `KINDS`.
 """
 
 from pathlib import Path
@@ -70,7 +70,7 @@ class Prompts(_Table):
     """The key of a line, or the column of a data set, that holds the prompt."""
 
 
-class Reward(_Table):
+class _Reward(_Table):
     """`[reward]`: how the safeguard's verdicts become rewards."""
 
     form: Literal["sparse", "bonus", "potential"] = "potential"
@@ -83,6 +83,11 @@ class Reward(_Table):
     """Reward lost per unit of cost."""
     bonus: float = Field(default=0.1, ge=0)
     """Reward of a safe step under the form 'bonus'."""
+
+
+class Reward(_Reward):
+    """`[reward]` of a language model: and where in a completion they stand, and the task's own."""
+
     placement: Literal["dense", "terminal"] = "dense"
     """Each reward at the token that earned it, or all of it at the last token."""
     tasks: tuple[Text, ...] = Field(default=(), strict=False)
@@ -112,6 +117,7 @@ class _Recipe(_Table):
     seed: int = Field(default=0, ge=0, lt=2**32)
     """The seed of everything random in training."""
     _source: Path = PrivateAttr(Path("recipe.toml"))
+    _overridden: frozenset[str] = PrivateAttr(frozenset())
 
     @property
     def source(self) -> Path:
@@ -133,7 +139,63 @@ class LlmRecipe(_Recipe):
     evaluate: Evaluate = Evaluate()
 
 
-Recipe = LlmRecipe
-"""Any recipe; a union once there is a second kind."""
+class Environment(_Table):
+    """`[env]`: the game, and how the safeguard watches it."""
 
-KINDS: dict[str, type[Recipe]] = {"llm": LlmRecipe}
+    id: Text
+    """Any Gymnasium id; 'module:id' imports the module first."""
+    count: int = Field(default=8, ge=1)
+    """Environments side by side."""
+    options: dict[str, Any] = {}
+    """Keyword arguments of the environment."""
+    labeller: str = ""
+    """What names the facts of a step: a world, or 'module:function'; by default the environment's own world."""
+    observe: Literal["none", "state", "danger"] = "danger"
+    """What the agent sees of the safeguard: nothing, its state, or the danger of each proposition."""
+    end_on_violation: bool = False
+    """Whether a violation ends the episode."""
+
+
+class GameReward(_Reward):
+    """`[reward]` of an agent. With weight 0 and the form 'sparse' the safeguard watches and changes no reward."""
+
+
+class Agent(_Table):
+    """`[agent]`: what learns, and for how long."""
+
+    algorithm: Literal["ppo", "maskable-ppo", "recurrent-ppo", "ppo-lagrangian", "tabular-q"] = "ppo"
+    """The learner."""
+    steps: int = Field(ge=1)
+    """Steps of training, over all environments together; rounded up to whole rollouts."""
+    checkpoint_every: int = Field(default=0, ge=0)
+    """Steps between checkpoints; 0 for a twentieth of all."""
+
+
+class GameEvaluate(_Table):
+    """`[evaluate]`: the episodes played before and after training."""
+
+    episodes: int = Field(default=100, ge=1)
+    """Episodes, the same seeds before and after."""
+    seed: int = Field(default=1234, ge=0, lt=2**32)
+    """The seed of environments and actions."""
+    deterministic: bool = False
+    """The likeliest action at every step, instead of one drawn as in training."""
+
+
+class GameRecipe(_Recipe):
+    """`kind = "game"`: an agent that learns a game until it keeps the spec's rules."""
+
+    kind: Literal["game"]
+    """What is trained: an agent in a Gymnasium environment."""
+    env: Environment
+    reward: GameReward = GameReward()
+    agent: Agent
+    trainer: dict[str, Any] = {}
+    """Any argument of the algorithm's own class."""
+    evaluate: GameEvaluate = GameEvaluate()
+
+
+Recipe = LlmRecipe | GameRecipe
+"""Any recipe."""
+
+KINDS: dict[str, type[LlmRecipe] | type[GameRecipe]] = {"llm": LlmRecipe, "game": GameRecipe}

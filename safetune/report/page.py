@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from safetune.report.measures import rows
+from safetune.report.measures import intervals, rows, subject
 
 
 def evaluation_page(name: str, evaluation: dict[str, Any], samples: list[dict[str, Any]]) -> str:
@@ -10,12 +10,11 @@ def evaluation_page(name: str, evaluation: dict[str, Any], samples: list[dict[st
     lines = [
         f"# {_inline(name)}",
         "",
-        f"Spec: {evaluation['spec']}. Rates with their 95 % Wilson intervals, over "
-        f"{evaluation['after'].get('completions', evaluation['prompts'])} completions of held-out prompts.",
+        f"Spec: {evaluation['spec']}. Over {subject(evaluation)}; in brackets, {intervals(evaluation)}.",
         "",
         "| measure | before | after |",
         "|---|---:|---:|",
-        *(f"| {' | '.join(_cell(text) for text in row)} |" for row in rows(evaluation)),
+        *(f"| {' | '.join(cell(text) for text in row)} |" for row in rows(evaluation)),
         "",
     ]
     if samples:
@@ -34,7 +33,8 @@ def _prompt_text(prompt: str | list[dict[str, str]]) -> str:
     return prompt if isinstance(prompt, str) else prompt[-1]["content"]
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
+    """A text inside a table."""
     return _inline(text).replace("|", "\\|")
 
 

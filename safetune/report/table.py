@@ -5,15 +5,14 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from safetune.report.measures import rows
+from safetune.report.measures import intervals, rows, subject
 
 
 def evaluation_table(evaluation: dict[str, Any]) -> Table:
-    """Each measure before and after training, rates with their 95 % Wilson intervals."""
-    count = evaluation["after"].get("completions", evaluation["prompts"])
+    """Each measure before and after training, with its interval."""
     table = Table(
-        title=Text(f"{evaluation['spec']}: {count} completions of held-out prompts"),
-        caption=Text("in brackets: 95 % Wilson interval"),
+        title=Text(f"{evaluation['spec']}: {subject(evaluation)}"),
+        caption=Text(f"in brackets: {intervals(evaluation)}"),
         caption_justify="left",
     )
     table.add_column("measure", overflow="fold")

@@ -1,6 +1,6 @@
 """Run folders: everything that one training leaves behind, written so that no moment of death loses it."""
 
 from safetune.run.files import writing
-from safetune.run.folder import Run, is_run, runs_root
+from safetune.run.folder import Run, find_run, is_run, resume_command, runs_root
 
-__all__ = ["Run", "is_run", "runs_root", "writing"]
+__all__ = ["Run", "find_run", "is_run", "resume_command", "runs_root", "writing"]

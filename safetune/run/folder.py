@@ -1,12 +1,13 @@
 """`Run`: one folder with all that belongs to one training.
 
-    recipe.toml        the resolved recipe; `safetune train` on it repeats the run
+    recipe.toml        the resolved recipe; `safetune train` on it takes the run up, with --fresh it repeats it
     specs/ prompts/    copies of the files that the recipe names
     versions.json      what was installed
     metrics.jsonl      a line per logged step
     checkpoints/       to resume from
-    adapter/           the trained adapter
-    samples.jsonl      held-out completions before and after
+    adapter/           the trained adapter of a language model
+    agent/             the trained agent of a game
+    samples.jsonl      held-out completions before and after, of a language model
     evaluation.json    the measures, written last: a run that has it is finished
     report.md          the same as a page to read
 
@@ -19,6 +20,7 @@ import os
 import re
 import shutil
 from pathlib import Path
+from shlex import quote
 from types import TracebackType
 from typing import Any, Self
 
@@ -29,6 +31,7 @@ from safetune.run.identity import copy_sources, differences, fingerprint
 from safetune.run.versions import installed_versions
 
 RECIPE, METRICS, EVALUATION, VERSIONS = "recipe.toml", "metrics.jsonl", "evaluation.json", "versions.json"
+SOURCES = ("specs", "prompts")  # folders with copies of what the recipe names
 
 
 def runs_root() -> Path:
@@ -41,6 +44,16 @@ def is_run(folder: Path) -> bool:
     return (folder / RECIPE).is_file() and (folder / VERSIONS).is_file()
 
 
+def find_run(name: str | Path) -> Path | None:
+    """The run folder of this path, or of this name in the default place."""
+    return next((folder for folder in (Path(name), runs_root() / name) if is_run(folder)), None)
+
+
+def resume_command(folder: Path) -> str:
+    """What to type to take a run up."""
+    return f"safetune train {quote(str(folder / RECIPE))}"
+
+
 class Run:
     """A run folder that this process holds until `close`; use it as a context manager.
 
@@ -50,10 +63,11 @@ class Run:
         resumed: whether the folder was there already.
     """
 
-    def __init__(self, path: Path, lock: Lock, *, resumed: bool) -> None:
+    def __init__(self, path: Path, lock: Lock, *, resumed: bool, aside: Path | None = None) -> None:
         self.path = path
         self.resumed = resumed
         self._lock = lock
+        self._aside = aside
         self.recipe: Recipe = load_recipe(path / RECIPE)
 
     @classmethod
@@ -76,31 +90,34 @@ class Run:
             _make(folder)
         lock = Lock(folder)
         try:
-            if fresh and is_run(folder):
-                folder, lock = _begin_anew(folder, lock)
-            resumed = is_run(folder)
+            aside, resumed = None, is_run(folder) and not fresh
             if resumed:
                 _check_same(folder, recipe)
+            elif is_run(folder):
+                aside, lock = _begin_anew(folder, lock, recipe)
             else:
                 _fill(folder, recipe)
             remove_drafts(folder)
-            return cls(folder, lock, resumed=resumed)
+            return cls(folder, lock, resumed=resumed, aside=aside)
         except BaseException:
             lock.release()
             raise
 
     @staticmethod
     def folder_of(recipe: Recipe, root: str | Path | None = None, path: str | Path | None = None) -> Path:
-        """The folder that `open` would use."""
-        return Path(path) if path is not None else Path(root or runs_root()) / _folder_name(recipe)
+        """The folder that `open` would use: for a run's own recipe.toml, its values unchanged, the run's."""
+        if path is not None:
+            return _named(Path(path))
+        home = _named(recipe.source.parent)
+        if root is None and recipe.source.name == RECIPE and is_run(home) and not _differences(home, recipe):
+            return home
+        return Path(root or runs_root()) / _folder_name(recipe)
 
     @classmethod
     def load(cls, path: str | Path) -> "Run":
         """Take up an existing run folder, given as a path or by its name in the default place."""
-        folder = Path(path)
-        if not folder.exists() and (runs_root() / folder).is_dir():
-            folder = runs_root() / folder
-        if not is_run(folder):
+        folder = find_run(path)
+        if folder is None:
             known = [entry.name for entry in runs_root().glob("*") if is_run(entry)]
             raise RunError(
                 f"{path}: not a run folder: it has no {RECIPE} beside a {VERSIONS}.{nearest(Path(path).name, known)}"
@@ -116,6 +133,11 @@ class Run:
     def adapter(self) -> Path:
         """Where the trained adapter goes."""
         return self.path / "adapter"
+
+    @property
+    def agent(self) -> Path:
+        """Where the trained agent goes."""
+        return self.path / "agent"
 
     @property
     def finished(self) -> bool:
@@ -173,6 +195,20 @@ class Run:
         then, now = self.read_json(VERSIONS), installed_versions()
         return {name: (then.get(name), now.get(name)) for name in {**then, **now} if then.get(name) != now.get(name)}
 
+    def discard(self) -> None:
+        """Take back what `open` made, and what it put aside; nothing where the run was there already."""
+        if self.resumed:
+            return
+        for name in (RECIPE, VERSIONS, ".lock"):
+            (self.path / name).unlink(missing_ok=True)
+        for name in SOURCES:
+            shutil.rmtree(self.path / name, ignore_errors=True)
+        if any(self.path.iterdir()):  # it has something of the user's own, or of a run that has begun
+            return
+        self.path.rmdir()
+        if self._aside is not None:
+            self._aside.rename(self.path)
+
     def close(self) -> None:
         """Let other processes take the folder up."""
         self._lock.release()
@@ -186,6 +222,11 @@ class Run:
         self.close()
 
 
+def _named(folder: Path) -> Path:
+    """The folder by a path that ends in its name, beside which another can be put."""
+    return folder.resolve() if folder.name in ("", "..") else folder
+
+
 def _folder_name(recipe: Recipe) -> str:
     words = re.sub(r"[^A-Za-z0-9._-]+", "-", recipe.name).strip("-.") or "run"
     return f"{words[:60]}-{fingerprint(recipe)[:8]}"
@@ -196,35 +237,56 @@ def _make(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     if is_run(folder):
         return
-    strange = [p.name for p in folder.iterdir() if p.name not in ("specs", "prompts", VERSIONS) and p.name[0] != "."]
+    strange = [p.name for p in folder.iterdir() if p.name not in (*SOURCES, VERSIONS) and p.name[0] != "."]
     if strange:
         raise RunError(f"{folder}: not a run folder, and not empty: it has '{min(strange)}'. Name a new folder")
 
 
-def _begin_anew(folder: Path, lock: Lock) -> tuple[Path, Lock]:
+def _begin_anew(folder: Path, lock: Lock, recipe: Recipe) -> tuple[Path, Lock]:
+    """Put the old run aside; the new one is made first, since its recipe may name files of the old one."""
+    draft = folder.with_name(f".{folder.name}.draft")
+    shutil.rmtree(draft, ignore_errors=True)
+    try:
+        with writing(draft):
+            draft.mkdir()
+        _fill(draft, recipe)
+        return _swap(folder, draft, lock)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _swap(folder: Path, draft: Path, lock: Lock) -> tuple[Path, Lock]:
     number = 1
     while (aside := folder.with_name(f"{folder.name}.old-{number}")).exists():
         number += 1
     with writing(folder):
+        held = Lock(draft)
         folder.rename(aside)
-        folder.mkdir()
+        draft.rename(folder)
     lock.release()
-    return folder, Lock(folder)
+    return aside, held
 
 
 def _fill(folder: Path, recipe: Recipe) -> None:
-    for name in ("specs", "prompts"):
+    for name in SOURCES:
         shutil.rmtree(folder / name, ignore_errors=True)
     with writing(folder):
         copied = copy_sources(recipe, folder)
     write_atomic(folder / VERSIONS, (json.dumps(installed_versions(), indent=2) + "\n").encode())
-    head = "# Resolved: every default is written out. `safetune train` on this file repeats the run.\n"
+    head = (
+        "# Resolved: every default is written out. `safetune train` on this file takes the run up where it stopped\n"
+        "# (or shows its result); with --fresh it repeats the run from the beginning.\n"
+    )
     write_atomic(folder / RECIPE, (head + resolved_toml(copied)).encode())
 
 
 def _check_same(folder: Path, recipe: Recipe) -> None:
-    if keys := differences(load_recipe(folder / RECIPE), recipe):
+    if keys := _differences(folder, recipe):
         raise RunError(
             f"{folder}: this folder holds a run of another recipe; it differs in {', '.join(keys)}. "
             "Name another folder with --run, or begin anew with --fresh"
         )
+
+
+def _differences(folder: Path, recipe: Recipe) -> list[str]:
+    return differences(load_recipe(folder / RECIPE), recipe)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from safetune.errors import DataError
-from safetune.recipe import Recipe, resolved_table
+from safetune.recipe import LlmRecipe, Recipe, resolved_table
 from safetune.safeguard.spec import Spec
 
 PROSE = ("about",)
@@ -33,16 +33,16 @@ def copy_sources(recipe: Recipe, folder: Path) -> Recipe:
 
     Files keep their places relative to one another, so that what the spec says of them holds for the copies.
     """
-    spec = copy_spec(recipe.spec, folder / "specs")
+    spec = copy_spec(recipe.spec, folder / "specs").relative_to(folder).as_posix()
+    if not isinstance(recipe, LlmRecipe):
+        return recipe.model_copy(update={"spec": spec})
     prompts = {}
     for key in ("train", "heldout"):
         source = Path(getattr(recipe.prompts, key))
         if source.is_absolute():
             prompts[key] = f"prompts/{key}{source.suffix}"
             _copy(source, folder / prompts[key], f"prompts.{key}")
-    return recipe.model_copy(
-        update={"spec": spec.relative_to(folder).as_posix(), "prompts": recipe.prompts.model_copy(update=prompts)}
-    )
+    return recipe.model_copy(update={"spec": spec, "prompts": recipe.prompts.model_copy(update=prompts)})
 
 
 def copy_spec(path: str, folder: Path) -> Path:
@@ -70,7 +70,7 @@ def _facts(recipe: Recipe) -> dict[str, Any]:
     """Dotted key to value, with a digest of its bytes in place of a file's path."""
     facts = _flat({key: value for key, value in resolved_table(recipe).items() if key not in PROSE})
     facts["spec"] = [_digest(path, "spec") for path in spec_files(recipe.spec)]
-    for key in ("prompts.train", "prompts.heldout"):
+    for key in ("prompts.train", "prompts.heldout") if isinstance(recipe, LlmRecipe) else ():
         source = Path(facts[key])
         if source.is_absolute():
             facts[key] = [_digest(source, key)]

@@ -5,7 +5,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 PACKAGES = (
     "safetune-rl", "numpy", "pydantic", "torch", "transformers", "tokenizers", "trl", "peft", "datasets", "accelerate",
-    "safetensors", "gguf",
+    "safetensors", "gguf", "gymnasium", "stable-baselines3", "sb3-contrib", "vizdoom", "minigrid",
 )  # fmt: skip
 
 

@@ -47,14 +47,11 @@ def check(guard: Safeguard) -> list[Finding]:
     """Every finding about a safeguard, the gravest first."""
     vacuous = vacuous_rules(guard)
     findings = [_unkeepable(found) for found in unkeepable_rules(guard)]
-    never = "this rule can never be broken" if guard.spec.machine is None else "this unsafe state is never entered"
-    findings += [Finding("warning", rule, f"{never}, whatever happens: mend it, or leave it out") for rule in vacuous]
-    # An unsafe state that is never entered has been named already.
-    findings += [
-        Finding("warning", None, f"state '{state}' is never reached: no transitions lead to it from the start")
-        for state in unreachable_states(guard.spec)
-        if state not in vacuous
-    ]
+    if guard.spec.machine is None:
+        never = "this rule can never be broken, whatever happens: mend it, or leave it out"
+        findings += [Finding("warning", rule, never) for rule in vacuous]
+    else:
+        findings += state_findings(guard)
     gravity = ("error", "warning", "note")
     notes = () if any(finding.severity == "error" for finding in findings) else _notes(guard)
     return sorted([*findings, *notes], key=lambda finding: gravity.index(finding.severity))
@@ -147,6 +144,32 @@ def unreachable_states(spec: Spec) -> tuple[str, ...]:
     tables = machine_tables(spec.machine, spec.alphabet, spec.source)
     reached = set(breadth_first(tables.next_state).tolist())
     return tuple(name for state, name in enumerate(tables.state_names) if state not in reached)
+
+
+def state_findings(guard: Safeguard) -> list[Finding]:
+    """States of a `[machine]` that cannot be right: a misspelt name makes a new state, and leaves another one alone.
+
+    An unsafe state that is never entered is an error: its rule is enforced nowhere.
+    """
+    machine = guard.spec.machine
+    if machine is None:
+        return []
+    vacuous, alone = vacuous_rules(guard), unreachable_states(guard.spec)
+    starts = {step.start for step in machine.transition}
+    found = []
+    if machine.initial not in starts:
+        lost = f"the initial state '{machine.initial}' has no transitions, so the machine never leaves it"
+        found.append(Finding("error", None, f"{lost}.{nearest(machine.initial, starts)}"))
+    others = [name for name in machine.state_names if name not in (*alone, *machine.unsafe)]
+    for name in vacuous:
+        never = "this unsafe state is never entered, whatever happens, so nothing is enforced"
+        found.append(Finding("error", name, f"{never}.{nearest(name, others)}"))
+    if machine.initial in starts:  # else every state is alone, and said to be for no fault of its own
+        for name in alone:
+            if name not in machine.unsafe:
+                never = f"state '{name}' is never reached: no transitions lead to it from the start"
+                found.append(Finding("warning", None, f"{never}.{nearest(name, others)}"))
+    return found
 
 
 def _unkeepable(found: Unkeepable) -> Finding:

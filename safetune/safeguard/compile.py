@@ -132,7 +132,7 @@ class _Part:
         return self.tables.next_state[:, letters], self.tables.broken[:, letters]
 
 
-_ADVICE = "shorten its 'once[k]', simplify it, or raise state_limit"
+_ADVICE = "shorten its 'once[k]', simplify it, or, in Python, give Safeguard.load a larger state_limit"
 
 
 def _product(parts: list[_Part], propositions: tuple[str, ...], source: str, state_limit: int) -> Tables:

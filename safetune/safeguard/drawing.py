@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from safetune.errors import DataError, choices
+from safetune.errors import DataError, choices, install_hint
 from safetune.safeguard.diagram import ELSEWHERE, MAX_STATES, Diagram, Edge, Labels, diagram, encode_trace, state_note
 from safetune.safeguard.machine import Safeguard
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".png", ".svg")
 TABLE_STATES = 100
+FEW_STATES, CELL = 12, 24  # in a table of more states than these, names of more characters than these are numbers
 
 INK, LINE, UNSAFE, VISITED = "#1f2933", "#52606d", "#c81e1e", "#fff3c4"
 _FONT = "Helvetica,Arial,sans-serif"
@@ -83,8 +84,8 @@ def save_picture(
         if not str(error.name).startswith("matplotlib"):
             raise
         raise DataError(
-            f"{path}: drawing a picture needs matplotlib, which is not installed. Install it with "
-            "pip install 'safetune-rl[draw]', or ask for DOT or Mermaid text, which need nothing"
+            f"{path}: drawing a picture needs matplotlib, which is not installed. {install_hint('draw')}; "
+            "or ask for DOT or Mermaid text, which need nothing"
         ) from None
     try:
         picture.paint(shown, target)
@@ -107,9 +108,9 @@ def table(guard: Safeguard, trace: Sequence[Labels] | None = None, *, max_states
     for state in shown.states:
         first = True
         for edge in (edge for edge in shown.edges if edge.source == state):
-            target = "(not shown)" if edge.target == ELSEWHERE else guard.state_names[edge.target]
+            target = "(not shown)" if edge.target == ELSEWHERE else table_name(guard, edge.target)
             for verdict in edge.verdicts:
-                name = guard.state_names[state] if first else ""
+                name = table_name(guard, state) if first else ""
                 distance = f"{guard.distance[state]:.0f}".replace("inf", "∞") if first else ""
                 cost = f"{verdict.cost:g}" if edge.unsafe else ""
                 marked = "bold" if state in shown.visited else ""
@@ -120,6 +121,19 @@ def table(guard: Safeguard, trace: Sequence[Labels] | None = None, *, max_states
                 first = False
         result.add_section()
     return result
+
+
+def table_name(guard: Safeguard, state: int) -> str:
+    """What a table calls a state: its name, or its number where long names would fill the table."""
+    return guard.short_name(state, CELL) if guard.n_states > FEW_STATES else guard.short_name(state)
+
+
+def long_names(guard: Safeguard, trace: Sequence[Labels] | None = None) -> list[str]:
+    """The names that the tables have numbers for, each once: `s3: …`."""
+    visited = guard.run(encode_trace(guard, trace)).states.tolist() if trace else []
+    listed = sorted({*range(min(guard.n_states, TABLE_STATES)), *visited})
+    called = [(table_name(guard, state), guard.state_names[state]) for state in listed]
+    return [f"{short}: {name}" for short, name in called if short != name]
 
 
 def trace_table(guard: Safeguard, trace: Sequence[Labels]) -> "Table":
@@ -137,12 +151,12 @@ def trace_table(guard: Safeguard, trace: Sequence[Labels]) -> "Table":
         ("cost", "right"),
     ):
         result.add_column(heading, justify=justify)  # type: ignore[arg-type]
-    result.add_row("0", "", Text(guard.state_names[guard.initial]), "", "")
+    result.add_row("0", "", Text(table_name(guard, guard.initial)), "", "")
     state = guard.initial
     for number, labels in enumerate(columns, 1):
         state, cost, broken = guard.step(state, labels)
         names = ", ".join(guard.decode(labels)) or "—"
-        cells = (str(number), names, guard.state_names[state], ", ".join(broken), f"{cost:g}" if broken else "")
+        cells = (str(number), names, table_name(guard, state), ", ".join(broken), f"{cost:g}" if broken else "")
         result.add_row(*map(Text, cells), style="red" if broken else "")
     return result
 

@@ -19,6 +19,9 @@ from safetune.safeguard.compile import STATE_LIMIT, compile_spec
 from safetune.safeguard.guards import label_names
 from safetune.safeguard.spec import Spec
 
+SHORT_NAME = 60
+"""Characters of a state's name beyond which a number says more: names made from formulas can fill a screen."""
+
 
 class Rule(NamedTuple):
     """A rule of a safeguard; for a machine, one of its unsafe states."""
@@ -119,6 +122,11 @@ class Safeguard:
     def decode(self, labels: int) -> tuple[str, ...]:
         """The names in a label set."""
         return label_names(self._checked_labels(labels), self.propositions)
+
+    def short_name(self, state: int, limit: int = SHORT_NAME) -> str:
+        """The state's name, or `s` and its number where the name is longer than `limit`."""
+        name = self.state_names[self._checked_state(state)]
+        return name if len(name) <= limit else f"s{state}"
 
     def rule_names(self, broken: int) -> tuple[str, ...]:
         """The names of the rules in a verdict's bits."""

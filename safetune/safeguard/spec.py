@@ -6,6 +6,7 @@ world binds the propositions (`[bind.<world>]`, `[text]`) is kept as it stands: 
 Every problem with a file is a `SpecError` (or its child `FormulaError`) that names the file and the key.
 """
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,7 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr,
 
 from safetune.errors import FormulaError, SpecError
 from safetune.safeguard.checks import alphabet, problems_of
-from safetune.safeguard.wording import problems
+from safetune.safeguard.wording import Told, problems, shown, toml_fault
 
 Cost = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
 
@@ -56,7 +57,7 @@ class MachineSpec(_Table):
     absorbing: StrictBool
     """true: the first entry into an unsafe state is charged and the machine stays there; false: every step that
     ends in an unsafe state is charged."""
-    unsafe: dict[str, Annotated[Unsafe, BeforeValidator(lambda value: _as_table(value))]]
+    unsafe: Annotated[dict[str, Unsafe], BeforeValidator(lambda value: _as_tables(value))]
     """State to cost, or to a table with a cost."""
     transition: tuple[TransitionSpec, ...] = ()
     states: tuple[str, ...] | None = None
@@ -69,8 +70,25 @@ class MachineSpec(_Table):
         return tuple(dict.fromkeys([self.initial, *(self.states or ()), *named, *self.unsafe]))
 
 
-def _as_table(value: Any) -> Any:
-    return {"cost": value} if isinstance(value, int | float) else value
+def _as_tables(value: Any) -> Any:
+    """Each state's cost as a table; a state without one is told what is written there."""
+    if not isinstance(value, dict):
+        names = value if isinstance(value, list) else [value]
+        raise _no_cost("states with their costs", next((name for name in names if isinstance(name, str)), "bad"), value)
+    for name, cost in value.items():
+        if isinstance(cost, bool) or not isinstance(cost, int | float | dict):
+            raise _no_cost(f"a cost of '{name}'", name, cost)
+    return {name: cost if isinstance(cost, dict) else {"cost": cost} for name, cost in value.items()}
+
+
+def _no_cost(expected: str, name: str, got: Any) -> Told:
+    key = name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else f"'{name}'"
+    return Told(f"expected {expected}, as in unsafe = {{ {key} = 1.0 }}, got {shown(got)}")
+
+
+def _spec_of(table: dict[str, Any]) -> str:
+    named = table.get("spec")
+    return f"; the spec that it names is {shown(named)}" if isinstance(named, str) else ""
 
 
 class Spec(_Table):
@@ -122,7 +140,9 @@ class Spec(_Table):
         try:
             table = tomllib.loads(toml_text)
         except (tomllib.TOMLDecodeError, RecursionError) as error:
-            raise SpecError(f"{source}: not valid TOML: {error}") from None
+            raise SpecError(f"{source}: {toml_fault(error)}") from None
+        if "kind" in table and "propositions" not in table:
+            raise SpecError(f"{source}: this is a recipe, not a spec{_spec_of(table)}")
         try:
             spec = cls.model_validate(table)
         except ValidationError as error:

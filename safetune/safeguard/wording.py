@@ -27,6 +27,10 @@ _LIMITS = {
 _SHOWN = 60
 
 
+class Told(ValueError):
+    """Raised by a validator whose message says all, the value that was got included."""
+
+
 def problems(error: ValidationError, model: type[BaseModel]) -> list[str]:
     """One `key.path: what is wrong` for each problem; `model` is the class of the whole file."""
     return [f"{key_path(detail['loc'])}: {_describe(dict(detail), model)}" for detail in error.errors()]
@@ -44,10 +48,18 @@ def shown(value: object) -> str:
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
 
 
+def toml_fault(error: Exception) -> str:
+    """What a TOML reader complained of, with what usually helps."""
+    hint = r"; write patterns in single quotes, as in regex = '\d+'" if "Unescaped '\\'" in str(error) else ""
+    return f"not valid TOML: {error}{hint}"
+
+
 def _describe(detail: dict[str, Any], model: type[BaseModel]) -> str:
     kind, got = detail["type"], shown(detail["input"])
     if kind == "missing":
         return "this key is missing"
+    if isinstance(told := detail.get("ctx", {}).get("error"), Told):
+        return str(told)
     if kind == "extra_forbidden":
         return _unknown_key(detail["loc"], model)
     if kind in _LIMITS:

@@ -95,8 +95,12 @@ def read_bindings(guard: Safeguard) -> dict[str, Binding]:
     """The checked binding of every proposition but the built-in `end`."""
     tables = guard.spec.bind.get("text")
     if tables is None:
-        bound = f"it binds {choices(guard.spec.bind)}" if guard.spec.bind else "it binds no world"
-        raise BindingError(f"{guard.spec.source}: no [bind.text] table, so this spec cannot be used on text; {bound}")
+        first = next(iter(guard.spec.propositions))
+        bound = f" (this spec binds {choices(guard.spec.bind)})" if guard.spec.bind else ""
+        raise BindingError(
+            f"{guard.spec.source}: no [bind.text] table: add one, which says what each proposition is in a text, as in "
+            f"{first} = {{ regex = '…' }}{bound}"
+        )
     bindings: dict[str, Binding] = {}
     wrong: list[str] = []
     for name in guard.spec.propositions:

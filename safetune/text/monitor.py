@@ -36,7 +36,8 @@ class Violation:
     labels: tuple[str, ...]
     """The propositions that held there."""
     path: tuple[str, ...]
-    """The safeguard's states so far, without repeats; the middle of a long path is left out."""
+    """The safeguard's states so far, without repeats; the middle of a long path is left out, and a name of more than 60
+    characters is the number that `safetune show` lists it under."""
 
     def explanation(self) -> str:
         """The verdict in one line."""
@@ -133,9 +134,9 @@ class Monitor:
         ]
 
     def _path_names(self) -> tuple[str, ...]:
-        names = self.guard.state_names
         gap = ("…",) if self._changes > len(self._path) else ()
-        return (names[self.guard.initial], *gap, *(names[state] for state in self._path))
+        name = self.guard.short_name
+        return (name(self.guard.initial), *gap, *map(name, self._path))
 
     def _keep(self, found: list[Violation]) -> list[Violation]:
         self.count += len(found)

@@ -99,7 +99,8 @@ def compose(guard: Safeguard, automaton: ByteAutomaton, *, state_limit: int = ST
         raise SpecError(
             f"spec '{guard.name}': its patterns ({automaton.n_states:,} states) and its rules "
             f"({guard.n_states:,} states) make a text machine of more than {state_limit:,} states. Use fewer or "
-            "shorter patterns, put the rules in several specs, or raise state_limit."
+            "shorter patterns, put the rules in several specs, or, in Python, give "
+            "ByteSafeguard.compile a larger state_limit."
         ) from None
     next_state, verdict, _ = quotient(next_state, verdict, equivalence_classes(next_state, verdict))
     used, verdict[:, :-1] = _renumber(verdict[:, :-1])

@@ -1,20 +1,8 @@
 """The table of mistakes: what is called, with which files, and what the message must say."""
 
-from dataclasses import dataclass, field
-
+from tests.bad_input.case import Case
 from tests.bad_input.files import MACHINE, RECIPE, recipe, run_of, spec
-
-
-@dataclass(frozen=True, eq=False)
-class Case:
-    """One mistake: the call, what its message must say, and the files that differ from the right ones above."""
-
-    what: str
-    call: str
-    says: tuple[str, ...]
-    files: dict[str, str | bytes] = field(default_factory=dict)
-    full_disk: bool = False
-
+from tests.bad_input.game_cases import GAME_CASES
 
 CHECK, TRAIN, DRY = "check spec.toml", "train recipe.toml", "train recipe.toml --dry-run"
 
@@ -77,6 +65,44 @@ CASES = (
         ("rule 'no e-mail': 8192 states", "more than 4096"),
         spec(f'"!email" => "!(email & {"previously " * 13}email)"'),
     ),
+    Case(
+        "an unsafe state with a text for its cost",
+        CHECK,
+        ("machine.unsafe: expected a cost of 'burnt', as in unsafe = { burnt = 1.0 }, got 'high'",),
+        spec("{ burnt = 1.0 } => { burnt = 'high' }", of=MACHINE),
+    ),
+    Case(
+        "unsafe states without costs",
+        CHECK,
+        ("machine.unsafe: expected states with their costs, as in unsafe = { burnt = 1.0 }, got ['burnt']",),
+        spec('{ burnt = 1.0 } => ["burnt"]', of=MACHINE),
+    ),
+    Case(
+        "an unsafe state that is never entered",
+        "guard spec.toml",
+        ("rule 'brunt': this unsafe state is never entered", "Did you mean 'burnt'?"),
+        spec("{ burnt = 1.0 } => { brunt = 1.0 }", 'when = "suit" => when = "suit & !lava"', of=MACHINE),
+    ),
+    Case(
+        "an initial state without a transition",
+        "guard spec.toml",
+        ("the initial state 'bear' has no transitions", "Did you mean 'bare'?"),
+        spec('initial = "bare" => initial = "bear"', 'when = "suit" => when = "suit & !lava"', of=MACHINE),
+    ),
+    Case(
+        "settings of text without bindings",
+        CHECK,
+        ("spec.toml: no [bind.text] table: add one", "email = { regex = '…' }"),
+        spec("[bind.text]\nemail = { regex = '\\w+@\\w+' } => [text]\nprompt = \"fresh\""),
+    ),
+    Case(
+        "a pattern in double quotes",
+        CHECK,
+        ("not valid TOML", "write patterns in single quotes, as in regex = '\\d+'"),
+        spec(r"""'\w+@\w+' => "\w+@\w+\""""),
+    ),
+    Case("a recipe in place of a spec", "guard recipe.toml", ("this is a recipe, not a spec", "'spec.toml'")),
+    Case("a spec in place of a recipe", "train spec.toml", ("this is a spec, not a recipe", "spec = 'spec.toml'")),
     # text bindings
     Case(
         "a regex with a backreference",
@@ -112,7 +138,7 @@ CASES = (
     Case(
         "a spec for another world",
         TRAIN,
-        ("spec.toml: no [bind.text] table", "it binds 'doom'"),
+        ("spec.toml: no [bind.text] table: add one", "this spec binds 'doom'"),
         spec("[bind.text] => [bind.doom]"),
     ),
     Case(
@@ -132,7 +158,7 @@ CASES = (
     Case(
         "an unknown kind of recipe",
         TRAIN,
-        ("recipe.toml: kind: got 'lm', expected one of 'llm'. Did you mean 'llm'?",),
+        ("recipe.toml: kind: got 'lm', expected one of 'game', 'llm'. Did you mean 'llm'?",),
         recipe('kind = "llm" => kind = "lm"'),
     ),
     Case(
@@ -180,6 +206,32 @@ CASES = (
         recipe("max_steps = 2 => learning_rte = 1e-4"),
     ),
     Case(
+        "a field of the trainer by another name",
+        "train recipe.toml --dry-run trainer.lr=1e-4",
+        ("command line: [trainer]: 'lr' is not a field of SafeguardPPOConfig. Did you mean 'learning_rate'?",),
+    ),
+    Case(
+        "a learning rate below zero",
+        "train recipe.toml --dry-run trainer.learning_rate=-1",
+        ("command line: trainer.learning_rate: got -1, expected at least 0",),
+    ),
+    Case(
+        "a batch of nothing",
+        DRY,
+        ("recipe.toml: trainer.per_device_train_batch_size: got 0, expected at least 1",),
+        recipe("per_device_train_batch_size = 2 => per_device_train_batch_size = 0"),
+    ),
+    Case(
+        "a share above one",
+        "train recipe.toml --dry-run trainer.top_p=1.5",
+        ("command line: trainer.top_p: got 1.5, expected a number in (0, 1]",),
+    ),
+    Case(
+        "values of file and command line that do not fit together",
+        "train recipe.toml --dry-run trainer.gradient_accumulation_steps=3 trainer.steps_per_generation=2",
+        ("recipe.toml and command line: [trainer]: steps_per_generation x num_iterations is 2",),
+    ),
+    Case(
         "a field of the trainer that the recipe has elsewhere",
         DRY,
         ("'seed' is decided by the recipe's 'seed'",),
@@ -214,14 +266,25 @@ CASES = (
         ("reward.tasks", "'json' has no function 'polite'"),
         recipe('[trainer] => [reward]\ntasks = ["json:polite"]\n[trainer]'),
     ),
+    *GAME_CASES,
     # calls
     Case("an unknown command", "trian recipe.toml", ("unknown command 'trian'", "Did you mean 'train'?")),
     Case("a missing argument", "train", ("arguments are required: RECIPE. See `safetune train --help`",)),
-    Case("an unknown option", "train recipe.toml --dry", ("--dry",)),
+    Case("an unknown option", "train recipe.toml --dry", ("--dry", "Did you mean '--dry-run'?")),
     Case(
         "an override of an unknown key",
         "train recipe.toml lora.ranc=4",
         ("command line: lora.ranc: unknown key 'ranc'", "Did you mean 'rank'?"),
+    ),
+    Case(
+        "an override of a whole section",
+        "train recipe.toml model=pocket",
+        ("command line: model: expected a table, got 'pocket'", "Did you mean model.name=pocket?"),
+    ),
+    Case(
+        "a value of the recipe given as an option",
+        "train recipe.toml --seed 3",
+        ("unrecognized arguments: --seed 3.", "given without dashes: seed=3."),
     ),
     Case("an override that is none", "train recipe.toml seed", ("got 'seed', expected key=value",)),
     Case("an override of the wrong type", "train recipe.toml seed=1.5", ("seed: expected a whole number, got 1.5",)),
@@ -233,6 +296,12 @@ CASES = (
     ),
     Case("a folder that is no run", "train recipe.toml --run .", ("not a run folder", "'heldout.jsonl'")),
     Case("a run that is not there", "eval quickstart-1", ("quickstart-1: not a run folder: it has no recipe.toml",)),
+    Case(
+        "an unfinished run",
+        "eval run",
+        ("run: no adapter yet", "To resume it: safetune train run/recipe.toml"),
+        run_of(RECIPE),
+    ),
     Case("a full disk", "train recipe.toml --run run", ("the disk is full", "it resumes"), full_disk=True),
     Case(
         "a trace of unknown names",

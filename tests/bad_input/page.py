@@ -13,10 +13,12 @@ from typing import Any, NamedTuple
 from unittest import mock
 
 from safetune.cli import main
-from tests.bad_input.cases import CASES, Case
+from tests.bad_input.case import Case
+from tests.bad_input.cases import CASES
 from tests.bad_input.files import FILES
 
-PAGE = Path(__file__).parents[2] / "docs" / "errors.md"
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "errors.md"
 
 
 @contextlib.contextmanager
@@ -51,7 +53,9 @@ def outcome(case: Case) -> Outcome:
         folder = Path(name).resolve()
         with prepared(case, folder), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(err):
             code = main(case.call.split())
-        message = err.getvalue().replace(f"{folder}/", "").replace(str(folder), ".")
+        message = err.getvalue().replace(f"{folder}/", "").replace(str(folder), ".").replace(f"{ROOT}/", "")
+        if "--run" in case.call:  # what a run under way says of itself comes first
+            message = message[max(message.find("error: "), 0) :]
         return Outcome(code, message, (folder / "runs").exists())
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from safetune.llm.generate import Sample
-from safetune.llm.measures import broken_rules, shape, violations, wilson
+from safetune.llm.measures import broken_rules, shape, violations
 from safetune.text import TokenSafeguard
 
 
@@ -36,18 +36,3 @@ def test_shape(samples):
     assert measured["length_mean"] == 2.5
     assert measured["distinct_1"] == 1.0
     assert measured["distinct_bigrams"] == 0
-
-
-@pytest.mark.parametrize(
-    ("successes", "total", "low", "high"),
-    [(0, 10, 0.0, 0.2775), (5, 10, 0.2366, 0.7634), (10, 10, 0.7225, 1.0), (1, 100, 0.0018, 0.0545)],
-)
-def test_wilson_intervals(successes, total, low, high):
-    interval = wilson(successes, total)
-    assert interval["value"] == successes / total
-    assert interval["low"] == pytest.approx(low, abs=1e-4)
-    assert interval["high"] == pytest.approx(high, abs=1e-4)
-
-
-def test_wilson_of_nothing_says_nothing():
-    assert wilson(0, 0) == {"value": 0.0, "low": 0.0, "high": 1.0}

@@ -2,6 +2,7 @@
 
 import json
 
+import datasets
 import pytest
 from datasets import Dataset
 
@@ -63,3 +64,16 @@ def test_training_rows_use_every_prompt_before_any_again():
     assert sorted(rows[:7]) == sorted(rows[7:14]) == prompts
     assert list(rows) == list(training_rows(prompts, 17, seed=3)["prompt"])
     assert list(rows) != list(training_rows(prompts, 17, seed=4)["prompt"])
+
+
+def test_no_bar_is_shown_for_a_table_and_the_setting_comes_back(tmp_path, capfd):
+    path = tmp_path / "prompts.csv"
+    path.write_text("prompt\nWho?\n")
+    for off in (False, True):
+        (datasets.disable_progress_bars if off else datasets.enable_progress_bars)()
+        try:
+            assert load_prompts(str(path)) == ["Who?"]
+            assert datasets.are_progress_bars_disabled() == off
+        finally:
+            datasets.enable_progress_bars()
+    assert capfd.readouterr().err == ""

@@ -84,3 +84,14 @@ def test_the_dry_run_says_what_would_be_done(recipe):
     assert said["completions"] == 8
     assert said["optimiser steps"] == 4
     assert said["rules"] == ["no e-mail address", "no phone number"]
+
+
+def test_a_hub_model_is_planned_and_said_to_be_unchecked(recipe):
+    hub = recipe.model_copy(update={"model": recipe.model.model_copy(update={"name": "no-one/nothing"})})
+    assert plan(hub)["model"] == "no-one/nothing (hub id, not checked)"
+    assert plan(recipe)["model"] == "pocket"
+
+
+def test_the_hosts_template_is_not_kept_beside_the_adapter(finished):
+    run, _ = finished
+    assert not (run.adapter / "README.md").exists()

@@ -8,8 +8,9 @@ import torch
 from safetensors.torch import load_file
 
 from safetune.errors import DataError, RunError
-from safetune.llm.checkpoint import latest_checkpoint, load_value_head
+from safetune.llm.checkpoint import load_value_head
 from safetune.llm.value import ValueHead
+from safetune.run.checkpoints import latest_checkpoint
 
 
 def _batch(trainer):

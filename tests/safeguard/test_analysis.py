@@ -215,9 +215,23 @@ def test_states_that_no_transition_reaches():
 
 def test_the_findings_of_a_machine():
     findings = check(Safeguard.from_spec(Spec.parse(MACHINE)))
-    assert [(found.severity, found.rule) for found in findings] == [("warning", "moon"), ("warning", None)]
-    assert "never entered" in findings[0].message
+    assert [(found.severity, found.rule) for found in findings] == [("error", "moon"), ("warning", None)]
+    assert "never entered, whatever happens, so nothing is enforced" in findings[0].message
     assert "'island' is never reached" in findings[1].message
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (("cliff = 2.0, moon", "clif = 2.0, moon"), [("error", "clif", "cliff"), ("error", "moon", "")]),
+        (('to = "path"', 'to = "paths"'), [("error", "cliff", ""), ("error", "moon", ""), ("warning", None, "paths")]),
+        (('initial = "home"', 'initial = "hom"'), [("error", None, "home"), ("error", "cliff", "")]),
+    ],
+)
+def test_a_misspelt_state_is_offered_the_nearest_name(change, expected):
+    findings = check(Safeguard.from_spec(Spec.parse(MACHINE.replace(*change))))
+    named = [(f.severity, f.rule, f.message.partition("Did you mean '")[2].removesuffix("'?")) for f in findings]
+    assert named[: len(expected)] == expected
 
 
 def test_findings_stand_in_the_order_of_gravity():

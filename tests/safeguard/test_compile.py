@@ -28,7 +28,8 @@ def test_a_product_over_the_limit_names_the_rules_that_made_it_large() -> None:
         Safeguard.from_spec(spec, state_limit=100)
     assert str(caught.value) == (
         "x.toml: rule: more than 100 states together, with 'rule 2' added to the rules before it. States of each rule "
-        "alone: 'rule 2' 51, 'rule 1' 31; shorten its 'once[k]', simplify it, or raise state_limit"
+        "alone: 'rule 2' 51, 'rule 1' 31; shorten its 'once[k]', simplify it, or, in Python, give Safeguard.load a "
+        "larger state_limit"
     )
 
 

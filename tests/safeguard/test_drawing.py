@@ -228,7 +228,7 @@ def test_without_matplotlib_the_error_names_the_extra_to_install(dose, tmp_path,
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.delitem(sys.modules, "safetune.safeguard.picture", raising=False)
     monkeypatch.delattr(safetune.safeguard, "picture", raising=False)
-    with pytest.raises(DataError, match=r"needs matplotlib.*pip install 'safetune-rl\[draw\]'"):
+    with pytest.raises(DataError, match=r"needs matplotlib.*pip install -e '\.\[draw\]'"):
         save_picture(dose, tmp_path / "picture.svg")
 
 

@@ -53,8 +53,8 @@ def test_words_come_from_a_file_beside_the_spec(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("bindings", "message"),
     [
-        ("", r"spec.toml: no \[bind.text\] table.*it binds no world"),
-        ("[bind.doom]\na = { inside = 'x' }", r"no \[bind.text\] table.*it binds 'doom'"),
+        ("", r"spec.toml: no \[bind.text\] table: add one.* a = { regex = '…' }$"),
+        ("[bind.doom]\na = { inside = 'x' }", r"no \[bind.text\] table.*this spec binds 'doom'"),
         ("[bind.text]\nb = { regex = 'x' }", r"spec.toml: bind.text.a: this proposition is not bound"),
         (
             "[bind.text]\na = { regx = 'x' }",
