@@ -10,7 +10,9 @@ map under its fourth safeguard. What is not installed is named and left out.
 """
 
 import argparse
+import contextlib
 import importlib.util
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -111,10 +113,13 @@ def doom(seconds: float) -> None:
 
     guard = Safeguard.from_spec(safetune_spec())
     functions = {"shoots": lambda observation, action, info: bool(action == 3)}
-    bare, inner = (gym.make("VizdoomDefendCenter-v1", frame_skip=4, disable_env_checker=True) for _ in range(2))
-    watched = SafeguardWrapper(inner, guard, functions)
-    print(f"  {'':>12} {'bare':>12} {'guarded':>12}   the safeguard adds")
-    row("its wrapper", seconds, [alone(bare), alone(watched)], 1, time.perf_counter)
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):  # the engine leaves a file where it runs
+        bare, inner = (gym.make("VizdoomDefendCenter-v1", frame_skip=4, disable_env_checker=True) for _ in range(2))
+        watched = SafeguardWrapper(inner, guard, functions)
+        print(f"  {'':>12} {'bare':>12} {'guarded':>12}   the safeguard adds")
+        row("its wrapper", seconds, [alone(bare), alone(watched)], 1, time.perf_counter)
+        bare.close()
+        watched.close()
 
 
 def safetune_spec() -> Any:

@@ -2,7 +2,7 @@
 """MiniGrid under a safeguard: PPO learns to cross a gap in lava, with the spec's rules in its reward and without.
 
 Lava ends an episode here, so an agent learns to keep out of it in time, whatever it is told: what the rules save is
-the violations on the way. Needs `pip install 'safetune-rl[games]' minigrid`; takes some minutes on one core.
+the violations on the way. Needs `pip install -e '.[games]' minigrid`; takes some minutes on one core.
 """
 
 import argparse

@@ -20,7 +20,7 @@ from safetune.games.doom import SCENARIOS, DoomEnv, Scenario, register
 from safetune.games.doom.observation import shrink
 from safetune.games.doom.register import IDS
 
-pytest.importorskip("vizdoom", reason="vizdoom is not installed: pip install safetune-rl[doom]")
+pytest.importorskip("vizdoom", reason="vizdoom is not installed: pip install -e '.[doom]'")
 register()
 
 

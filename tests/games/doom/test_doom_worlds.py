@@ -10,7 +10,7 @@ import pytest
 from safetune.games.doom import DoomEnv, DoomLabeller, labeller
 from safetune.safeguard import Safeguard
 
-pytest.importorskip("vizdoom", reason="vizdoom is not installed: pip install safetune-rl[doom]")
+pytest.importorskip("vizdoom", reason="vizdoom is not installed: pip install -e '.[doom]'")
 SPECS = Path(__file__).parents[3] / "specs"
 FORWARD, LEFT, RIGHT, FIRE = 0, 1, 2, 5
 IN_LAVA, BEFORE_BOSS, OUTSIDE = (450, 500), (1180, 500), (100, 480)
