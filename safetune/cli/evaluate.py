@@ -27,19 +27,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--video", metavar="FILE", help="film an agent: a name that ends in .mp4 or .gif")
     parser.add_argument("--episodes", metavar="N", type=int, help="episodes to film (default: 1)")
+    parser.add_argument("--every", metavar="N", type=int, help="film every N-th step (default: 1), for a smaller file")
 
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate and show the table, or make a film."""
     from safetune.progress import Progress
 
-    if args.episodes is not None and (args.video is None or args.episodes < 1):
-        raise RecipeError(f"eval: got --episodes {args.episodes}, expected at least 1, and a --video to film them for")
+    for name, value in (("--episodes", args.episodes), ("--every", args.every)):
+        if value is not None and (args.video is None or value < 1):
+            raise RecipeError(f"eval: got {name} {value}, expected at least 1, and a --video that it is for")
     with Run.load(args.run) as opened:
         _check_overrides(opened.recipe, args.overrides)
         recipe = load_recipe(opened.recipe.source, args.overrides)
         if args.video is not None:
-            _film(recipe, opened, Path(args.video), args.episodes or 1)
+            _film(recipe, opened, Path(args.video), args.episodes or 1, args.every or 1)
             return 0
         host = host_of(recipe, "evaluating")
         with writing(opened.path), Progress() as progress:
@@ -58,7 +60,7 @@ def _check_overrides(recipe: Recipe, overrides: list[str]) -> None:
             )
 
 
-def _film(recipe: Recipe, opened: Run, path: Path, episodes: int) -> None:
+def _film(recipe: Recipe, opened: Run, path: Path, episodes: int, every: int) -> None:
     from safetune.progress import Progress
 
     if not isinstance(recipe, GameRecipe):
@@ -66,5 +68,5 @@ def _film(recipe: Recipe, opened: Run, path: Path, episodes: int) -> None:
     with needing("games", "filming an agent"):
         from safetune.games.video import film_run
     with Progress() as progress:
-        frames = film_run(recipe, opened, progress, path, episodes)
+        frames = film_run(recipe, opened, progress, path, episodes, every)
     print(f"wrote {path}: {frames} frames")

@@ -16,6 +16,7 @@ from safetune.safeguard.formula import END
 WIDTH = 300
 LEAST_HEIGHT = 360
 MOST_WIDTH = 640  # of an enlarged frame
+MOST_HEIGHT = 408  # a higher frame is made smaller
 HELD = 6  # frames for which a broken rule stays lit
 
 _BACK, _TEXT, _DIM = (24, 26, 32), (232, 232, 228), (140, 144, 152)
@@ -51,14 +52,13 @@ class Panel:
         self.counts, self.lit = {}, {}
 
     def beside(self, frame: Frame, moment: Moment) -> Frame:
-        """The frame, enlarged if it is small, with the panel to its right; both sides are even, as encoders ask."""
+        """The frame, sized to the panel, with the panel to its right; both sides are even, as encoders ask."""
         from PIL import Image
 
         for name in moment.broken:
             self.counts[name] = self.counts.get(name, 0) + 1
             self.lit[name] = HELD
-        factor = max(1, min(round(LEAST_HEIGHT / frame.shape[0]), MOST_WIDTH // frame.shape[1]))
-        large = frame.repeat(factor, axis=0).repeat(factor, axis=1)
+        large = _sized(frame)
         height = max(LEAST_HEIGHT, large.shape[0])
         height, width = height + height % 2, large.shape[1] + large.shape[1] % 2
         picture = Image.new("RGB", (width + WIDTH, height), _BACK)
@@ -85,11 +85,22 @@ class Panel:
         pen.gap()
         for rule in self.guard.rules:
             broken, colour = self.counts.get(rule.name, 0), _BROKEN if rule.name in self.lit else _DIM
-            pen.rule(rule.name, f"broken {broken} ×" if broken else "kept", colour if broken else _SAFE)
+            pen.rule(rule.name, f"broken {broken} times" if broken else "kept", colour if broken else _SAFE)
         pen.gap()
-        pen.words(f"return {moment.task_return:+.2f} · cost {moment.cost:g}", _TEXT)
-        pen.words(f"step {moment.step} · episode {moment.episode}", _DIM)
+        pen.words(f"return {moment.task_return:+.2f}, cost {moment.cost:g}", _TEXT)
+        pen.words(f"step {moment.step}, episode {moment.episode}", _DIM)
         return picture
+
+
+def _sized(frame: Frame) -> Frame:
+    """A small frame with each pixel a square, a large one scaled down."""
+    from PIL import Image
+
+    height, width = frame.shape[:2]
+    if height > MOST_HEIGHT:
+        return np.asarray(Image.fromarray(frame).resize((width * LEAST_HEIGHT // height, LEAST_HEIGHT)))
+    factor = max(1, min(round(LEAST_HEIGHT / height), MOST_WIDTH // width))
+    return frame.repeat(factor, axis=0).repeat(factor, axis=1)
 
 
 class _Pen:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,8 @@ def check_video(path: Path) -> None:
         raise RunError(f"{path}: a video of an unknown kind, expected a name that ends in one of {choices(SUFFIXES)}")
 
 
-def film_run(recipe: GameRecipe, run: Run, progress: Progress, path: Path, episodes: int) -> int:
-    """Film a finished run's agent; returns the number of frames.
+def film_run(recipe: GameRecipe, run: Run, progress: Progress, path: Path, episodes: int, every: int = 1) -> int:
+    """Film a finished run's agent, every `every`-th step of it; returns the number of frames.
 
     Raises:
         RunError: the run has no agent yet, or the file is of an unknown kind.
@@ -51,7 +52,7 @@ def film_run(recipe: GameRecipe, run: Run, progress: Progress, path: Path, episo
             actor = learner.actor(recipe.evaluate.deterministic)
             frames = _frames(env, actor, episodes, recipe.evaluate.seed)
             fps = min(float(env.metadata.get("render_fps") or _FPS), 30.0)
-            return _write(path, frames, fps)
+            return _write(path, islice(frames, 0, MOST_FRAMES * every, every), max(1.0, fps / every))
         finally:
             learner.envs.close()
             if env is not None:
@@ -111,7 +112,7 @@ def _mp4(path: Path, frames: Iterator[Frame], fps: float) -> int:
 
     count = 0
     with imageio.get_writer(path, fps=fps, codec="libx264", macro_block_size=2, quality=5) as writer:
-        for frame in _bounded(frames):
+        for frame in frames:
             writer.append_data(frame)
             count += 1
     return count
@@ -121,7 +122,7 @@ def _gif(path: Path, frames: Iterator[Frame], fps: float) -> int:
     from PIL import Image
 
     pictures: list[Image.Image] = []
-    for frame in _bounded(frames):
+    for frame in frames:
         picture = Image.fromarray(frame)
         # One palette for all, so that a frame is stored as what has changed since the one before.
         palette = pictures[0] if pictures else picture.quantize(_COLOURS)
@@ -129,7 +130,3 @@ def _gif(path: Path, frames: Iterator[Frame], fps: float) -> int:
     duration = max(20, round(1000 / fps))
     pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=duration, loop=0, optimize=False)
     return len(pictures)
-
-
-def _bounded(frames: Iterator[Frame]) -> Iterator[Frame]:
-    return (frame for frame, _ in zip(frames, range(MOST_FRAMES), strict=False))

@@ -15,11 +15,13 @@ pytest.importorskip("stable_baselines3")
 
 from safetune.cli import main
 from safetune.errors import GameError, RunError
+from safetune.games.panel import Moment, Panel
 from safetune.games.train import evaluate_run, plan, train
 from safetune.progress import Progress
 from safetune.recipe import GameRecipe, load_recipe
 from safetune.run import Run
 from safetune.run.checkpoints import latest_checkpoint
+from safetune.safeguard import Safeguard
 from tests.games.agents.toy import RECIPE, SPEC
 
 ROOT = Path(__file__).parents[2]
@@ -202,3 +204,23 @@ def test_an_agent_is_filmed(here: Path, name: str, capsys: pytest.CaptureFixture
     assert frames[0].shape == (360, 616 + 300, 3)
     assert len({frame.tobytes() for frame in np.asarray(frames)}) > 3
     assert not list(here.glob(".*draft*"))
+
+
+def test_a_film_may_leave_out_steps(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("PIL")
+    assert main(["train", "corridor.toml", "agent.steps=64", "--run", "run"]) == 0
+    counts = []
+    for every in ("1", "3"):
+        capsys.readouterr()
+        assert main(["eval", "run", "--video", "film.gif", "--every", every]) == 0
+        counts.append(int(capsys.readouterr().out.split(": ")[1].split()[0]))
+    assert counts[1] == -(-counts[0] // 3)
+    assert main(["eval", "run", "--video", "film.gif", "--every", "0"]) == 2
+    assert "got --every 0, expected at least 1" in capsys.readouterr().err
+
+
+def test_frames_are_sized_to_the_panel(repository: Path) -> None:
+    pytest.importorskip("PIL")
+    panel = Panel(Safeguard.load(repository / "specs" / "doom_fire_discipline.toml"))
+    for shape, width in (((480, 640, 3), 480), ((60, 80, 3), 480), ((408, 432, 3), 432)):
+        assert panel.beside(np.zeros(shape, dtype=np.uint8), Moment(0)).shape[1] == width + 300
