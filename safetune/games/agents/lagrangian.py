@@ -9,10 +9,12 @@ Lagrangian methods it rests on (Altman 1999; Tessler, Mankowitz and Mannor 2019)
   bootstrapped at time limits like the reward's;
 - before each update the multiplier m = softplus(x) makes one step of Adam on -x * (cost of an episode - limit), with
   the mean cost of the episodes that ended in the last rollout;
-- the policy's advantage is (A_reward - m * A_cost) / (1 + m), A_reward standardised, A_cost centred only.
+- the policy's advantage is (A_reward - m * A_cost) / (1 + m), A_cost centred. With `normalize_advantage` A_reward is
+  standardised, and m is in units of standardised reward; without, m is in units of reward.
 
 Where we depart: the clipped surrogate is that of the combined advantage, so that the trust region holds for the cost
-as well (their code leaves the cost's ratio unclipped), and stable-baselines3 scales the advantages of a minibatch.
+as well (their code leaves the cost's ratio unclipped), and stable-baselines3 scales the advantages of a minibatch,
+unless `normalize_advantage` is off.
 
 Notation: T steps of a rollout, N environments.
 """
@@ -86,7 +88,7 @@ class PPOLagrangian(PPO):
 
     @property
     def multiplier(self) -> float:
-        """m, the price of a unit of cost, in units of standardised reward."""
+        """m, the price of a unit of cost, in units of reward, standardised where `normalize_advantage` says so."""
         return float(self.price().detach())
 
     def _setup_model(self) -> None:
@@ -135,7 +137,9 @@ class PPOLagrangian(PPO):
             costs, values, last, buffer.episode_starts, self._last_episode_starts, self.cost_gamma, self.cost_gae_lambda
         )
         reward = buffer.advantages
-        reward = (reward - reward.mean()) / (reward.std() + _SMALL)
+        reward = reward - reward.mean()
+        if self.normalize_advantage:
+            reward = reward / (reward.std() + _SMALL)
         buffer.advantages = (reward - self.multiplier * (advantages - advantages.mean())) / (1 + self.multiplier)
         flat = buffer.swap_and_flatten(advantages + values)
         return torch.as_tensor(flat.ravel(), dtype=torch.float32, device=self.device)

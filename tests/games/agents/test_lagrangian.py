@@ -89,6 +89,23 @@ def test_a_high_price_makes_the_advantage_that_of_the_cost(learner: DeepLearner)
     np.testing.assert_allclose(combined, -(cost - cost.mean()), atol=1e-2)
 
 
+@pytest.mark.parametrize("standardised", [True, False])
+def test_the_reward_is_standardised_only_where_advantages_are(make_recipe: Make, standardised: bool) -> None:
+    found = read_plan(make_recipe(*ARM, f"trainer.normalize_advantage={str(standardised).lower()}")).learner()
+    assert isinstance(found, DeepLearner)
+    model = found.model
+    assert isinstance(model, PPOLagrangian)
+    model.train = lambda: None  # type: ignore[method-assign] # only collect
+    model.learn(model.n_steps * found.envs.num_envs)
+    reward = model.rollout_buffer.advantages.copy()
+    model.price.x.data.fill_(-50.0)  # the cost counts for nothing
+    model._combine_advantages()
+    wanted = reward - reward.mean()
+    np.testing.assert_allclose(
+        model.rollout_buffer.advantages, wanted / reward.std() if standardised else wanted, rtol=1e-4, atol=1e-6
+    )
+
+
 def test_an_episode_cut_by_a_time_limit_goes_on_in_the_cost(make_recipe: Make) -> None:
     plan = read_plan(make_recipe(*ARM, "trainer.n_steps=64", "env.count=1"))
     found = plan.learner()
