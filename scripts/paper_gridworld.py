@@ -44,6 +44,7 @@ def main() -> None:
     parser.add_argument("--tests", type=int, default=100, help="episodes of the test")
     parser.add_argument("--layout", type=int, choices=(1, 2, 3), default=1)
     parser.add_argument("--out", type=Path, help="a JSON file for the counts")
+    parser.add_argument("--page", type=Path, help="a Markdown file for the table, as docs/results/paper_gridworld.md")
     args = parser.parse_args()
     started = time.perf_counter()
     stages, test = learn(args.layout, args.seeds, args.seed, args.episodes, args.tests)
@@ -52,6 +53,9 @@ def main() -> None:
     if args.out:
         args.out.parent.mkdir(parents=True, exist_ok=True)
         args.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    if args.page:
+        args.page.parent.mkdir(parents=True, exist_ok=True)
+        args.page.write_text(f"# The paper's gridworld, tabular Q-learning\n\n{page(result)}\n", encoding="utf-8")
 
 
 def learn(layout: int, seeds: int, seed: int, episodes: int, tests: int) -> tuple[list[Outcome], Outcome]:
@@ -93,8 +97,8 @@ def described(stages: list[Outcome], test: Outcome, seconds: float) -> dict[str,
 def page(result: dict) -> str:
     """The counts as a Markdown table."""
     lines = [
-        f"{len(result['training'])} seeds, {result['steps'] / 1e6:.1f} M steps in {result['seconds']:.0f} s; "
-        f"episodes that end in a violation ({SEEN_BY_AUTHORS})",
+        f"{len(result['training'])} seeds, {result['steps'] / 1e6:.1f} M steps in {result['seconds']:.0f} s; made by "
+        f"`scripts/paper_gridworld.py`. Episodes that end in a violation ({SEEN_BY_AUTHORS}):",
         "",
         "| | episodes | mean | least | most | standard deviation |",
         "|---|---:|---:|---:|---:|---:|",
