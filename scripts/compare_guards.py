@@ -26,7 +26,12 @@ ARMS: dict[str, tuple[str, ...]] = {
     "unguarded": ("reward.form=sparse", "reward.weight=0.0", "env.observe=none", "env.end_on_violation=false"),
     "guarded": (),
     "hidden": ("reward.form=sparse", "env.observe=none"),
-    "lagrangian": ("agent.algorithm=ppo-lagrangian", "reward.form=sparse", "reward.weight=0.0"),
+    "lagrangian": (
+        "agent.algorithm=ppo-lagrangian",
+        "trainer.cost_limit=0.2",
+        "reward.form=sparse",
+        "reward.weight=0.0",
+    ),
     "maskable": ("agent.algorithm=maskable-ppo",),
 }
 COLOURS = {
@@ -52,6 +57,10 @@ def main() -> int:
         "--set", nargs="+", default=[], metavar="[arm:]key=value", help="values for all arms, or for one of them"
     )
     args = parser.parse_args()
+    for text in args.set:
+        arm, colon, _ = text.partition("=")[0].partition(":")
+        if colon and arm not in ARMS:
+            parser.error(f"--set {text}: unknown arm '{arm}'; the arms are {', '.join(ARMS)}")
     tasks = [(arm, seed) for seed in range(args.seeds) for arm in args.arms]
     with ThreadPoolExecutor(args.jobs) as pool:
         failed = [
@@ -60,7 +69,8 @@ def main() -> int:
             if not good
         ]
     if failed:
-        print(f"failed: {', '.join(failed)}; see run.log in their folders, and run this again", file=sys.stderr)
+        where = f"see the logs beside their folders in {args.out}, and run this again"
+        print(f"failed: {', '.join(failed)}; {where}", file=sys.stderr)
         return 1
     runs = {arm: [args.out / f"{arm}-{seed}" for seed in range(args.seeds)] for arm in args.arms}
     write(args, runs, {arm: [evaluation(run) for run in folders] for arm, folders in runs.items()})

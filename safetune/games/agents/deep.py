@@ -22,7 +22,10 @@ from safetune.games.vector import SafeguardVectorWrapper
 from safetune.recipe import GameRecipe, fault
 from safetune.run.checkpoints import read_state, write_state
 
-MUST_BE_FINITE = ("train/loss", "train/value_loss", "train/policy_gradient_loss", "train/approx_kl")
+MUST_BE_FINITE = (
+    "train/loss", "train/value_loss", "train/policy_gradient_loss", "train/approx_kl", "train/cost_value_loss",
+    "train/multiplier",
+)  # fmt: skip
 LABEL_COUNTS = "label_counts"
 
 

@@ -64,7 +64,8 @@ class World:
         self._margin = _whole("view", view, 1, 20) if observation == "egocentric" else 1
         self._stride = (layout.shape[1] + 2 * self._margin - 1).bit_length()
         self.actions = ACTIONS if layout.settings.crafting else ACTIONS[:WALKING_ACTIONS]
-        self.steps = _whole("max_episode_steps", max_episode_steps or layout.settings.steps, 1, 1_000_000)
+        steps = layout.settings.steps if max_episode_steps is None else max_episode_steps
+        self.steps = _whole("max_episode_steps", steps, 1, 1_000_000)
         self.slip = _probability("slip", layout.settings.slip if slip is None else slip)
         self._prepare()
         self.observation_space = self._space()

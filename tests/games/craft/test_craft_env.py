@@ -198,3 +198,8 @@ def test_a_window_is_drawn_where_matplotlib_is(tmp_path: Path, monkeypatch: pyte
     assert len(pyplot.get_fignums()) == 1
     np.testing.assert_array_equal(pyplot.gcf().axes[0].images[0].get_array(), frame + 9)
     pyplot.close("all")
+
+
+def test_no_steps_at_all_is_refused() -> None:
+    with pytest.raises(GameError, match="max_episode_steps"):
+        gym.make_vec(VALLEY, num_envs=1, max_episode_steps=0)
