@@ -8,6 +8,7 @@ target = { aims_at = "enemy" }                    # in the crosshair when the ac
 missed = { fact = "shot_missed" }                 # one of the scenario's own facts
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,16 +24,16 @@ from safetune.safeguard import Safeguard
 ENEMY = "enemy"
 
 
-class _Binding(BaseModel):
+class _Binding(BaseModel, ABC):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    @abstractmethod
     def problem(self, scenario: Scenario, readable: Sequence[str]) -> tuple[str, str, str, Sequence[str]] | None:
         """The first name that the scenario lacks, as (key, what it is, name, valid names)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def holds(self, facts: dict[str, Any], scenario: Scenario) -> Any:
         """Whether it holds, a bool; (N,) bools where the facts are arrays."""
-        raise NotImplementedError
 
 
 class Inside(_Binding):
