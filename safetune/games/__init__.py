@@ -3,7 +3,7 @@
 Importing this registers the environments of Craft and Doom with Gymnasium; it needs numpy and gymnasium alone.
 """
 
-from safetune.games.bindings import complain, read_bindings, unknown_name
+from safetune.games.bindings import read_bindings, unknown_name
 from safetune.games.conformance import LabellerReport, check_labeller
 from safetune.games.craft.register import register as _register_craft
 from safetune.games.doom.register import register as _register_doom
@@ -22,6 +22,7 @@ from safetune.games.observation import OBSERVE
 from safetune.games.reward import RewardSettings
 from safetune.games.vector import SafeguardVectorWrapper
 from safetune.games.wrapper import SafeguardWrapper
+from safetune.safeguard.complaints import complain
 
 __all__ = [
     "OBSERVE",

@@ -4,12 +4,13 @@ A world lists its kinds as pydantic models by key; here they are matched with wh
 (cells, items, regions) are checked by the world itself, which reports them with `unknown_name` and `complain`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from pydantic import BaseModel, ValidationError
 
 from safetune.errors import BindingError, choices, nearest
 from safetune.safeguard import Safeguard
+from safetune.safeguard.complaints import complain
 from safetune.safeguard.wording import problems, shown
 
 
@@ -46,14 +47,6 @@ def unknown_name(path: str, what: str, name: object, valid: Iterable[str]) -> st
     """One problem: `bind.craft.hazard.cell: unknown cell 'lva'. Valid cells: …. Did you mean 'lava'?`"""
     names = list(valid)
     return f"{path}: unknown {what} {shown(name)}. Valid {what}s: {choices(names)}.{nearest(str(name), names)}"
-
-
-def complain(guard: Safeguard, wrong: Sequence[str]) -> None:
-    """Raise one `BindingError` with the spec's file and all the problems, if there are any."""
-    if len(wrong) == 1:
-        raise BindingError(f"{guard.spec.source}: {wrong[0]}")
-    if wrong:
-        raise BindingError(f"{guard.spec.source}: {len(wrong)} problems\n" + "\n".join(f"- {text}" for text in wrong))
 
 
 def _kind_of(table: Mapping[str, object], kinds: Iterable[str]) -> str:

@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, field_validator
 
 from safetune.errors import GameError
-from safetune.games.bindings import complain, read_bindings, unknown_name
+from safetune.games.bindings import read_bindings, unknown_name
 from safetune.games.labeller import called
 from safetune.safeguard import Safeguard
+from safetune.safeguard.complaints import complain
 
 WORLD = "minigrid"
 # The package's own numbers, which are part of its observation format; `test_minigrid` holds them to it.

@@ -8,13 +8,13 @@
 Each kind of binding is one class here, told apart by its key; a new kind is a new class in `KINDS`.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, StrictBool, StrictStr, ValidationError, field_validator
 
 from safetune.errors import BindingError, choices, nearest
+from safetune.safeguard.complaints import complain
 from safetune.safeguard.machine import Safeguard
 from safetune.safeguard.wording import problems, shown
 from safetune.text.automaton import ByteAutomaton, minimise, product
@@ -79,7 +79,7 @@ def compile_bindings(guard: Safeguard, *, state_limit: int = STATE_LIMIT) -> Byt
             parts[name] = binding.compile(guard.spec.folder)
         except BindingError as error:
             wrong.append(f"bind.text.{name}: {error}")
-    _complain(guard, wrong)
+    complain(guard, wrong)
     relabelled = {name: _relabel(part, guard.encode([name])) for name, part in parts.items()}
     smallest_first = sorted(relabelled.values(), key=lambda part: part.n_states)
     whole = smallest_first[0]
@@ -87,7 +87,7 @@ def compile_bindings(guard: Safeguard, *, state_limit: int = STATE_LIMIT) -> Byt
         for part in smallest_first[1:]:
             whole = minimise(product(whole, part, state_limit))
     except BindingError:
-        _complain(guard, [_too_large(parts, state_limit)])
+        complain(guard, [_too_large(parts, state_limit)])
     return whole
 
 
@@ -114,7 +114,7 @@ def read_bindings(guard: Safeguard) -> dict[str, Binding]:
             wrong += [f"bind.text.{name}.{text}" for text in problems(error, _model_for(tables[name]))]
         except BindingError as error:
             wrong.append(f"bind.text.{name}: {error}")
-    _complain(guard, wrong)
+    complain(guard, wrong)
     return bindings
 
 
@@ -158,10 +158,3 @@ def _too_large(parts: dict[str, ByteAutomaton], limit: int) -> str:
     sizes = sorted(((part.n_states, name) for name, part in parts.items()), reverse=True)
     largest = ", ".join(f"'{name}' ({size:,} states)" for size, name in sizes[:3])
     return f"bind.text: together the patterns need more than {limit:,} states; the largest alone: {largest}"
-
-
-def _complain(guard: Safeguard, wrong: Sequence[str]) -> None:
-    if len(wrong) == 1:
-        raise BindingError(f"{guard.spec.source}: {wrong[0]}")
-    if wrong:
-        raise BindingError(f"{guard.spec.source}: {len(wrong)} problems\n" + "\n".join(f"- {text}" for text in wrong))

@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, field_validator
 
 from safetune.errors import GameError
-from safetune.games.bindings import complain, read_bindings, unknown_name
+from safetune.games.bindings import read_bindings, unknown_name
 from safetune.games.craft.names import ACTIONS, CELLS, CREATURES, FAR, ITEMS, MOST
 from safetune.games.craft.world import World
 from safetune.safeguard import Safeguard
+from safetune.safeguard.complaints import complain
 
 
 class _Binding(BaseModel):

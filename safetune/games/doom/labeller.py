@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictStr, model_validator
 
 from safetune.errors import GameError
-from safetune.games.bindings import complain, read_bindings, unknown_name
+from safetune.games.bindings import read_bindings, unknown_name
 from safetune.games.doom.scenario import Number, Scenario
 from safetune.safeguard import Safeguard
+from safetune.safeguard.complaints import complain
 
 ENEMY = "enemy"
 
